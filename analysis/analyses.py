@@ -1,0 +1,53 @@
+"""Which analyses there are, what each depends on, and the version of its numbers.
+
+A version is raised by hand when an analysis gives other numbers for the same run. Results are
+stale when the study's part that they depend on, or one of these versions, has changed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+from analysis.study import TRAINED, Study
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """One analysis of a trained run: its tables, and the study's sections and analyses behind it."""
+
+    version: int
+    tables: tuple[str, ...]
+    sections: tuple[str, ...] = ()
+    needs: tuple[str, ...] = ()
+
+
+TRAINING_VERSION = 1
+ESTIMATES_VERSION = 1
+
+ANALYSES = {
+    "predictions": Analysis(version=1, tables=("predictions",)),
+    "saliency": Analysis(version=1, tables=("saliency", "maps"), sections=("saliency",)),
+    "attacks": Analysis(
+        version=1, tables=("attacks",), sections=("attack",), needs=("predictions",)
+    ),
+}
+
+
+def training_digest(study: Study) -> str:
+    """Return the digest of all that a trained run depends on."""
+    return _digest(study.digest(*TRAINED), str(TRAINING_VERSION))
+
+
+def digest(study: Study, name: str) -> str:
+    """Return the digest of all that the results of an analysis depend on."""
+    analysis = ANALYSES[name]
+    parts = [training_digest(study), str(analysis.version)]
+    if analysis.sections:
+        parts.append(study.digest(*analysis.sections))
+    parts += [digest(study, needed) for needed in analysis.needs]
+    return _digest(*parts)
+
+
+def _digest(*parts: str) -> str:
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()

@@ -1,0 +1,51 @@
+"""Files that are written whole or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+TEMPORARY = ".unfinished-"
+
+
+@contextmanager
+def written_whole(path: Path) -> Iterator[Path]:
+    """Give a temporary path beside ``path``; move it into place if nothing was raised."""
+    with written_beside(path) as temporary:
+        yield temporary
+        move_into_place(temporary, path)
+
+
+@contextmanager
+def written_beside(path: Path) -> Iterator[Path]:
+    """Give a temporary path in the folder of ``path``, gone afterwards unless it was moved."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=TEMPORARY, suffix=path.suffix, dir=path.parent)
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def move_into_place(temporary: Path, path: Path) -> None:
+    """Give a finished file its name.
+
+    The content reaches the disk before the name does, so that a kill or a power cut leaves the old
+    file or the new one.
+    """
+    with temporary.open("rb+") as file:
+        os.fsync(file.fileno())
+    temporary.chmod(0o644)
+    temporary.replace(path)
+
+
+def sha256(path: Path) -> str:
+    """Return the SHA-256 of a file as hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,32 @@
+"""Where things lie: the only module that knows folder names.
+
+Three environment variables move what a user may want elsewhere: ``FAILURE_MODES_DATA`` (data sets),
+``FAILURE_MODES_CACHE`` (checkpoints and weights) and ``FAILURE_MODES_RESULTS`` (cached results).
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+STUDIES = ROOT / "analysis" / "studies"
+
+
+def _folder(variable: str, default: Path) -> Path:
+    return Path(os.environ.get(variable) or default).expanduser()
+
+
+def data() -> Path:
+    """Return the folder of the data sets: the official .mat files and ``svhn_subset.npz``."""
+    return _folder("FAILURE_MODES_DATA", ROOT / "build" / "cache" / "data")
+
+
+def cache() -> Path:
+    """Return the folder of checkpoints and trained weights, which can always be made again."""
+    return _folder("FAILURE_MODES_CACHE", ROOT / "build" / "cache")
+
+
+def results(study: str) -> Path:
+    """Return the folder of one study's cached results."""
+    return _folder("FAILURE_MODES_RESULTS", ROOT / "build" / "results") / study

@@ -1,0 +1,179 @@
+"""Which runs there are, what is missing, doing it, and saying how far it is."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+from filelock import FileLock, Timeout
+
+from analysis import analyses, datasets, estimates, model, paths, provenance, results
+from analysis import saliency, trained, training
+from analysis.analyses import ANALYSES
+from analysis.batches import batches
+from analysis.datasets import ImageSet
+from analysis.errors import UserError
+from analysis.probes import PROBES
+from analysis.progress import Progress
+from analysis.results import AnalysisEntry, Results, RunEntry, TrainingEntry
+from analysis.split import divide
+from analysis.state import RunState, states
+from analysis.study import Run, Study
+
+# How many forward passes a step is worth, roughly: enough to tell the time that is left.
+_COSTS = {"epoch": 3, "predictions": 1, "saliency": 4, "attacks": 20}
+
+
+def choose_device(name: str | None) -> torch.device:
+    """Return the named device, or a CUDA device where there is one, else the CPU."""
+    if name is None:
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError):
+        raise UserError(f"There is no device {name!r} here; try --device cpu.") from None
+    return device
+
+
+def run(
+    study: Study, *, data: Path, device: torch.device, say: Callable[[str], None] = print
+) -> bool:
+    """Do what is missing of a study, run by run; return whether there was anything.
+
+    It can be stopped at any moment and goes on where it was. Raises ``UserError`` where the same
+    study is being run already, and for data, checkpoints and results that are not in order.
+    """
+    with _alone(study):
+        todo = [state for state in states(study, results.load_if_any(study.name)) if not state.done]
+        if not todo:
+            return False
+        images = datasets.load(study, data)
+        store = results.open_for_writing(study, data_digest=images.digest())
+        # The same kernels every time, so that a seed gives the same weights on the same device.
+        with torch.backends.cudnn.flags(deterministic=True, benchmark=False):
+            untrained = model.build(study.model, seed=study.seed, device=device)
+            saliency.check_layers(untrained.eval().requires_grad_(False), study.saliency.layers)
+            progress = Progress(_costs(study, images, todo), say=say)
+            for state in todo:
+                store = _finish(study, state, images, store, device=device, progress=progress)
+    return True
+
+
+@contextmanager
+def _alone(study: Study) -> Iterator[None]:
+    lock = FileLock(paths.cache() / study.name / "lock", timeout=0)
+    Path(lock.lock_file).parent.mkdir(parents=True, exist_ok=True)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise UserError(
+            f"{study.name} is being run already; nothing was changed.\n"
+            "Wait for that run to end, or stop it: the next one goes on from there."
+        ) from None
+    with lock:
+        yield
+
+
+def _costs(study: Study, images: ImageSet, todo: list[RunState]) -> dict[str, float]:
+    """Return the work of each step that is left, in forward passes times pixels."""
+    costs = {}
+    for state in todo:
+        fitted, evaluated = (len(part) for part in divide(study, state.run, images))
+        first = trained.epochs_done(study, state.run)
+        for epoch, size in list(enumerate(study.training.sizes, start=1))[first:]:
+            costs[f"{state.run.name} epoch {epoch}"] = _COSTS["epoch"] * fitted * size**2
+        for name in state.todo:
+            costs[f"{state.run.name} {name}"] = _COSTS[name] * evaluated * study.model.size**2
+    return costs
+
+
+def _finish(
+    study: Study,
+    state: RunState,
+    images: ImageSet,
+    store: Results,
+    *,
+    device: torch.device,
+    progress: Progress,
+) -> Results:
+    """Train a run if it has to be, do its missing analyses, and commit each as it is done."""
+    run = state.run
+
+    def report(row: training.Epoch) -> None:
+        progress.done(f"{run.name} epoch {row.epoch}", note=f"loss {row.train_loss:.3f}")
+
+    if not trained.weights(study, run).is_file():
+        trained.train(study, run, images, device=device, report=report)
+    classifier, facts = trained.read(study, run, device=device)
+    entry = store.manifest.runs.get(run.name)
+    todo = state.todo
+    if entry is None or state.training != "done" or entry.training.weights_sha256 != facts["sha256"]:
+        # What was computed from other weights goes with them.
+        entry = RunEntry(
+            repeat=run.repeat,
+            fold=run.fold,
+            seed=run.seed,
+            training=_training_entry(study, run, facts, store),
+        )
+        todo = tuple(ANALYSES)
+    _, positions = divide(study, run, images)
+    for name in todo:
+        begin = time.perf_counter()
+        done = {
+            table: store.read(table, entry.table(table))
+            for needed in ANALYSES[name].needs
+            for table in ANALYSES[needed].tables
+        }
+        tables = PROBES[name](
+            study, run, classifier, batches(images, positions, device=device), done
+        )
+        written = {
+            table: results.write_table(store.folder, table, content, run=run.name)
+            for table, content in tables.items()
+        }
+        analysis = AnalysisEntry(
+            digest=analyses.digest(study, name),
+            device=trained.describe(device),
+            packages=provenance.packages(),
+            revision=provenance.revision(),
+            finished=provenance.now(),
+            seconds=time.perf_counter() - begin,
+            tables=written,
+        )
+        entry = entry.model_copy(update={"analyses": {**entry.analyses, name: analysis}})
+        store = commit(store, {run.name: entry})
+        progress.done(f"{run.name} {name}")
+    return store
+
+
+def commit(store: Results, entries: dict[str, RunEntry]) -> Results:
+    """Put run entries into the manifest, with the estimates that follow, in one rename."""
+    runs = {**store.manifest.runs, **entries}
+    order = {run.name: number for number, run in enumerate(store.study.runs)}
+    runs = {name: runs[name] for name in sorted(runs, key=order.__getitem__)}
+    store = store.with_manifest(runs=runs, derived={})
+    table = estimates.estimate(store)
+    if table is not None:
+        entry = results.write_table(store.folder, "estimates", table, run=None)
+        store = store.with_manifest(derived={"estimates": entry})
+    results.write_manifest(store)
+    return store
+
+
+def _training_entry(study: Study, run: Run, facts: dict, store: Results) -> TrainingEntry:
+    history = training.history_table(facts["history"])
+    return TrainingEntry(
+        digest=analyses.training_digest(study),
+        device=facts["device"],
+        packages=facts["packages"],
+        revision=facts["revision"],
+        finished=facts["finished"],
+        seconds=facts["seconds"],
+        weights_sha256=facts["sha256"],
+        training_images=facts["training_images"],
+        history=results.write_table(store.folder, "history", history, run=run.name),
+    )

@@ -1,0 +1,184 @@
+"""Grad-CAM, and four measures of where and how widely it points.
+
+Selvaraju et al. (2017), *Grad-CAM: Visual Explanations from Deep Networks via Gradient-based
+Localization*, through Captum's ``LayerGradCam``: the predicted class is the target, and only the
+positive part of a map counts. A map that is zero everywhere has no measures: they are missing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import torch
+import torch.nn.functional as F
+from captum.attr import LayerGradCam
+from scipy import ndimage
+from torch import Tensor, nn
+
+from analysis.batches import Batch
+from analysis.errors import UserError, nearest
+from analysis.model import Classifier
+
+# Fewer cells than 4x4 cannot tell a compact map from a diffuse one.
+SMALLEST_MAP = 4
+# Pieces at half the maximum can only be told apart on 8x8 cells or more.
+SMALLEST_MAP_WITH_FRAGMENTS = 8
+
+
+@dataclass(frozen=True)
+class Explained:
+    """What one batch gives: rows of ``saliency``, and every map as a distribution.
+
+    ``maps`` has, for each layer, an array (N, rows, columns) whose maps sum to 1, or are NaN
+    throughout where the map is zero everywhere.
+    """
+
+    rows: pd.DataFrame
+    maps: dict[str, np.ndarray]
+
+
+def layer_of(classifier: Classifier, name: str) -> nn.Module:
+    """Return a module of the network by its name. Raises ``UserError`` with the nearest one."""
+    modules = dict(classifier.network.named_modules())
+    if name not in modules or not name:
+        known = nearest(name, filter(None, modules))
+        raise UserError(f"The model has no layer {name!r}; the nearest is {known!r}.")
+    return modules[name]
+
+
+def check_layers(classifier: Classifier, layers: Sequence[str]) -> None:
+    """Refuse layers whose maps are too small to say anything at the classifier's input size."""
+    device = next(classifier.parameters()).device
+    blank = torch.zeros(1, 3, classifier.size, classifier.size, device=device)
+    for name in layers:
+        shape = grad_cam(classifier, blank, target=torch.zeros(1, dtype=torch.long), layer=name).shape
+        if min(shape[-2:]) < SMALLEST_MAP:
+            raise UserError(
+                f"saliency.layers: {name!r} is {shape[-2]}×{shape[-1]} at input size "
+                f"{classifier.size}, and a map below {SMALLEST_MAP}×{SMALLEST_MAP} carries nothing.\n"
+                "Name an earlier layer, or raise model.size."
+            )
+
+
+def grad_cam(classifier: Classifier, pixels: Tensor, *, target: Tensor, layer: str) -> Tensor:
+    """Return the positive Grad-CAM maps of ``target`` (N,), float (N, rows, columns)."""
+    method = LayerGradCam(classifier, layer_of(classifier, layer))
+    # The parameters have no gradients, so the graph has to start at the pixels.
+    pixels = pixels.detach().requires_grad_()
+    maps = method.attribute(pixels, target=target.to(pixels.device), relu_attributions=True)
+    return maps.detach().squeeze(1)
+
+
+def explain(classifier: Classifier, batch: Batch, layers: Sequence[str]) -> Explained:
+    """Return the rows of ``saliency`` for one batch, one for each image and layer."""
+    pixels = classifier.resize(batch.pixels)
+    with torch.no_grad():
+        predicted = classifier(pixels).argmax(dim=1)
+    labels = batch.labels.cpu().numpy().astype(np.uint8)
+    chosen = predicted.cpu().numpy().astype(np.uint8)
+    rows, maps = [], {}
+    for layer in layers:
+        raw = grad_cam(classifier, pixels, target=predicted, layer=layer)
+        values = measures(raw.cpu(), size=classifier.size)
+        identity = {
+            "layer": layer,
+            "index": batch.index,
+            "label": labels,
+            "predicted": chosen,
+            "correct": labels == chosen,
+        }
+        rows.append(pd.DataFrame(identity | values))
+        maps[layer] = distributions(raw.cpu()).numpy()
+    return Explained(rows=pd.concat(rows, ignore_index=True), maps=maps)
+
+
+def distributions(maps: Tensor) -> Tensor:
+    """Return each map (N, rows, columns) divided by its sum; NaN where that is zero."""
+    total = maps.sum(dim=(1, 2), keepdim=True)
+    return maps / torch.where(total > 0, total, torch.nan)
+
+
+def measures(maps: Tensor, *, size: int) -> dict[str, np.ndarray]:
+    """Return spread, area, offset and fragments of maps (N, rows, columns), each float32 (N,).
+
+    ``size`` is the side of the input in pixels that the maps are upsampled to. Missing values are
+    NaN: every measure of a map that is zero everywhere, and fragments of maps below 8×8.
+    """
+    shares = distributions(maps)
+    missing = shares.isnan().any(dim=(1, 2)).numpy()
+    above = above_half(maps, size=size)
+    found = {
+        "spread": spread(shares).numpy(),
+        "area": above.mean(axis=(1, 2)),
+        "offset": offset(shares).numpy(),
+        "fragments": np.full(len(maps), np.nan),
+    }
+    if min(maps.shape[-2:]) >= SMALLEST_MAP_WITH_FRAGMENTS:
+        found["fragments"] = np.array([ndimage.label(image)[1] for image in above], dtype=float)
+    return {
+        name: np.where(missing, np.nan, values).astype(np.float32)
+        for name, values in found.items()
+    }
+
+
+def spread(shares: Tensor) -> Tensor:
+    """Return the entropy of distributions (N, rows, columns) over its largest value, (N,).
+
+    0 is one cell, 1 is flat.
+    """
+    cells = shares.shape[-2] * shares.shape[-1]
+    return torch.special.entr(shares).sum(dim=(1, 2)) / np.log(cells)
+
+
+def above_half(maps: Tensor, *, size: int) -> np.ndarray:
+    """Return where maps, upsampled bilinearly to the input, reach half their maximum; bool."""
+    upsampled = F.interpolate(maps.unsqueeze(1), size=(size, size), mode="bilinear").squeeze(1)
+    half = upsampled.amax(dim=(1, 2), keepdim=True) / 2
+    return (upsampled >= half).numpy()
+
+
+def offset(shares: Tensor) -> Tensor:
+    """Return how far the centres of mass of distributions lie from the centre, (N,).
+
+    In units of the half-width of the image: 1 is the middle of an edge.
+    """
+    rows, columns = shares.shape[-2:]
+    down = (torch.arange(rows) + 0.5) / rows * 2 - 1
+    across = (torch.arange(columns) + 0.5) / columns * 2 - 1
+    mean_down = (shares.sum(dim=2) * down).sum(dim=1)
+    mean_across = (shares.sum(dim=1) * across).sum(dim=1)
+    return torch.hypot(mean_down, mean_across)
+
+
+def mean_maps(explained: Sequence[Explained]) -> pd.DataFrame:
+    """Return the rows of ``maps``: for each layer and label, the mean of the maps that there are."""
+    tables = []
+    for layer in explained[0].maps:
+        maps = np.concatenate([batch.maps[layer] for batch in explained])
+        labels = np.concatenate([_labels(batch.rows, layer) for batch in explained])
+        there = ~np.isnan(maps).any(axis=(1, 2))
+        for label in np.unique(labels[there]):
+            chosen = maps[there & (labels == label)]
+            tables.append(_long(chosen.mean(axis=0), layer=layer, label=label, images=len(chosen)))
+    return pd.concat(tables, ignore_index=True)
+
+
+def _labels(rows: pd.DataFrame, layer: str) -> np.ndarray:
+    return rows.loc[rows["layer"] == layer, "label"].to_numpy()
+
+
+def _long(map_: np.ndarray, *, layer: str, label: int, images: int) -> pd.DataFrame:
+    row, column = np.indices(map_.shape)
+    return pd.DataFrame(
+        {
+            "layer": layer,
+            "label": np.uint8(label),
+            "row": row.ravel().astype(np.uint8),
+            "column": column.ravel().astype(np.uint8),
+            "value": map_.ravel().astype(np.float32),
+            "images": np.int32(images),
+        }
+    )

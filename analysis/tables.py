@@ -1,0 +1,139 @@
+"""The declared schema of every table in the results store.
+
+Each names its columns, their types, ranges, and which may be missing; ``unique`` is the key that
+tells rows apart. Runs are stored one file each, without the ``run`` column that reading adds.
+"""
+
+from __future__ import annotations
+
+import pandera.pandas as pa
+
+from analysis.study import CLASSES
+
+_SHARE = pa.Check.in_range(0, 1)
+_DIGIT = pa.Check.in_range(0, CLASSES - 1)
+_SPLITS = pa.Check.isin(["train", "extra", "test"])
+
+
+def _table(columns: dict[str, pa.Column], *, unique: list[str], about: str) -> pa.DataFrameSchema:
+    return pa.DataFrameSchema(
+        columns, unique=unique, strict=True, ordered=True, coerce=False, description=about
+    )
+
+
+def _text(about: str, *checks: pa.Check) -> pa.Column:
+    return pa.Column(str, list(checks), description=about)
+
+
+def _digit(about: str) -> pa.Column:
+    return pa.Column("uint8", _DIGIT, description=about)
+
+
+def _number(about: str, *checks: pa.Check, kind: str = "float32", missing: bool = False) -> pa.Column:
+    return pa.Column(kind, list(checks), nullable=missing, description=about)
+
+
+def _share(about: str, *, missing: bool = False) -> pa.Column:
+    return _number(about, _SHARE, missing=missing)
+
+
+_INDEX = _number("position in the official file of the split, from 0", pa.Check.ge(0), kind="int32")
+_EPSILON = _number("size of the perturbation in [0, 1] pixel units", _SHARE, kind="float64")
+
+SCHEMAS: dict[str, pa.DataFrameSchema] = {
+    "history": _table(
+        {
+            "epoch": _number("epoch, from 1", pa.Check.ge(1), kind="int32"),
+            "train_loss": _number("mean cross-entropy over the epoch's batches", kind="float64"),
+            "learning_rate": _number("learning rate of the last batch", kind="float64"),
+            "seconds": _number("duration of the epoch in seconds", pa.Check.ge(0), kind="float64"),
+        },
+        unique=["epoch"],
+        about="training, one row an epoch",
+    ),
+    "predictions": _table(
+        {
+            "split": _text("official split of the image", _SPLITS),
+            "index": _INDEX,
+            "photo": _number("photo within the split, -1 where not known", kind="int32"),
+            "label": _digit("the digit"),
+            "predicted": _digit("the digit with the largest logit"),
+            "confidence": _share("softmax probability of the predicted digit"),
+            **{f"logit_{digit}": _number(f"logit of digit {digit}") for digit in range(CLASSES)},
+        },
+        unique=["split", "index"],
+        about="predictions on clean images, one row an image",
+    ),
+    "saliency": _table(
+        {
+            "layer": _text("module whose output Grad-CAM maps"),
+            "index": _INDEX,
+            "label": _digit("the digit"),
+            "predicted": _digit("the predicted digit, which the map explains"),
+            "correct": pa.Column(bool, description="whether the prediction is right"),
+            "spread": _number(
+                "entropy of the map over its largest value: 0 is one cell, 1 is flat",
+                pa.Check.in_range(0, 1.0001),
+                missing=True,
+            ),
+            "area": _share("share of the input at or above half the maximum", missing=True),
+            "offset": _number(
+                "distance of the centre of mass from the image centre, in half-widths",
+                pa.Check.in_range(0, 2**0.5),
+                missing=True,
+            ),
+            "fragments": _number(
+                "connected pieces at or above half the maximum; maps of 8×8 or more",
+                pa.Check.ge(1),
+                missing=True,
+            ),
+        },
+        unique=["layer", "index"],
+        about="Grad-CAM measures, one row for an image and a layer",
+    ),
+    "maps": _table(
+        {
+            "layer": _text("module whose output Grad-CAM maps"),
+            "label": _digit("the digit"),
+            "row": _number("row of the map, from the top", kind="uint8"),
+            "column": _number("column of the map, from the left", kind="uint8"),
+            "value": _share("mean share of the map's mass in this cell"),
+            "images": _number("images behind the mean", pa.Check.ge(1), kind="int32"),
+        },
+        unique=["layer", "label", "row", "column"],
+        about="mean Grad-CAM map of each digit, one row a cell",
+    ),
+    "attacks": _table(
+        {
+            "index": _INDEX,
+            "label": _digit("the digit"),
+            "attack": _text("fgsm, or the random-sign control"),
+            "epsilon": _EPSILON,
+            "predicted": _digit("the digit predicted for the perturbed image"),
+            "confidence": _share("softmax probability of that digit"),
+        },
+        unique=["index", "attack", "epsilon"],
+        about="predictions on perturbed images, one row for an image, an attack and an ε",
+    ),
+    "estimates": _table(
+        {
+            "quantity": _text("what is estimated"),
+            "attack": _text("the attack, or none"),
+            "epsilon": _EPSILON,
+            "layer": _text("the layer, or none"),
+            "group": _text("all, or the digit"),
+            "value": _number("estimate", kind="float64"),
+            "low": _number("lower end of the interval", kind="float64"),
+            "high": _number("upper end of the interval", kind="float64"),
+            "between_repeats": _number(
+                "standard deviation between repeats, where there are several",
+                kind="float64",
+                missing=True,
+            ),
+            "images": _number("images behind the estimate", pa.Check.ge(1), kind="int32"),
+            "repeats": _number("complete repeats", pa.Check.ge(1), kind="int32"),
+        },
+        unique=["quantity", "attack", "epsilon", "layer", "group"],
+        about="estimates with intervals from resampled photos, one row an estimate",
+    ),
+}
