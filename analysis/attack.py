@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import pandas as pd
 import torch
+import torch.nn.functional as F
 from art.estimators.classification import PyTorchClassifier
 from torch import Tensor, nn
 
@@ -39,7 +40,7 @@ def art_classifier(classifier: Classifier) -> PyTorchClassifier:
 
 def gradient_sign(art: PyTorchClassifier, pixels: Tensor, labels: Tensor) -> Tensor:
     """Return the sign of the loss's gradient at ``pixels`` (N, 3, size, size), of that shape."""
-    return art.loss_gradient(pixels, labels).sign()
+    return art.loss_gradient(pixels, F.one_hot(labels, CLASSES)).sign()
 
 
 def perturbed(pixels: Tensor, direction: Tensor, epsilons: Sequence[float]) -> Iterator[Tensor]:

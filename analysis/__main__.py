@@ -1,0 +1,114 @@
+"""The command line: ``python -m analysis run|status|verify STUDY``."""
+
+from __future__ import annotations
+
+import argparse
+import errno
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from analysis import paths, results, state, study
+from analysis.errors import UserError
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit status: 0, 1 for an error, 130 when interrupted."""
+    # A polite kill, from a batch system say, is an interruption like Ctrl-C.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    options = _parser().parse_args(arguments)
+    try:
+        return options.command(options)
+    except UserError as error:
+        return _failed(str(error))
+    except KeyboardInterrupt:
+        return _failed(
+            "Stopped; what was finished is kept, and the same command goes on from there.", 130
+        )
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        return _failed(
+            f"No space left on the device while writing {error.filename or 'a file'}.\n"
+            "What was there before is untouched: make room, and run the same command again."
+        )
+
+
+def _failed(message: str, status: int = 1) -> int:
+    print(message, file=sys.stderr)
+    return status
+
+
+def _run(options: argparse.Namespace) -> int:
+    chosen = study.load(options.study)
+    # Answered without torch, so that nothing to do costs a second.
+    if not _todo(chosen):
+        print(f"{chosen.name}: nothing to do.")
+        return 0
+    from analysis import pipeline
+
+    device = pipeline.choose_device(options.device)
+    pipeline.run(chosen, data=options.data, device=device, say=lambda line: print(line, flush=True))
+    return 0
+
+
+def _todo(chosen: study.Study) -> bool:
+    stored = results.load_if_any(chosen.name)
+    return not all(run.done for run in state.states(chosen, stored))
+
+
+def _status(options: argparse.Namespace) -> int:
+    for name in options.studies or study.names():
+        chosen = study.load(name)
+        stored = results.load_if_any(chosen.name)
+        runs = state.states(chosen, stored)
+        done = sum(run.done for run in runs)
+        print(f"{chosen.name}: {done} of {len(runs)} runs done")
+        for run in runs:
+            steps = {"training": run.training, **run.analyses}
+            print(f"  {run.run.name:<6}", "  ".join(f"{k} {v}" for k, v in steps.items()))
+    return 0
+
+
+def _verify(options: argparse.Namespace) -> int:
+    for name in options.studies or study.names():
+        chosen = study.load(name)
+        if results.load_if_any(chosen.name) is None and not options.studies:
+            continue
+        stored = results.load(chosen.name)
+        count = stored.verify()
+        print(f"{chosen.name}: {count} files agree with the manifest and their schemas")
+        if stored.manifest.study_digest != chosen.digest():
+            print(f"{chosen.name}: the study file has changed since; see `python -m analysis status`")
+    return 0
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line."""
+
+    def error(self, message: str) -> None:
+        print(message, file=sys.stderr)
+        self.exit(2)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="python -m analysis", description=__doc__)
+    commands = parser.add_subparsers(required=True, metavar="command", parser_class=_Parser)
+    run = commands.add_parser("run", help="do what is missing of a study")
+    run.add_argument("study", help="a study's name, or a path to a study file")
+    run.add_argument("--device", help="cpu or cuda; chosen by itself where left out")
+    run.add_argument("--data", type=Path, default=paths.data(), help="folder of the data files")
+    run.set_defaults(command=_run)
+    for name, command, about in (
+        ("status", _status, "say what is done, missing or stale"),
+        ("verify", _verify, "check every file of the cached results"),
+    ):
+        parser_of = commands.add_parser(name, help=about)
+        parser_of.add_argument("studies", nargs="*", metavar="study")
+        parser_of.set_defaults(command=command)
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""From cached results to pages: figures, quantities and the rendering of the paper. No torch."""

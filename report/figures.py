@@ -1,0 +1,107 @@
+"""How a chart or a table enters a page: interactive for the web, vector for print.
+
+The output of a cell is of one kind alone, chosen by the format: Markdown and SVG offered together
+give an empty figure in Typst, HTML and SVG together make the page load scripts from elsewhere.
+"""
+
+from __future__ import annotations
+
+import base64
+import html
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import altair as alt
+import pandas as pd
+import vl_convert
+
+from report.execution import Execution
+
+# Fonts that are there: Typst carries the first, every browser has some of the second.
+_PRINT_FONT = "Libertinus Serif"
+_WEB_FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
+BUNDLE = "report/assets/vega.js"
+STARTER = "report/assets/charts.js"
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A chart on a page, with its alternative text, and the data and the function behind it."""
+
+    name: str
+    chart: alt.TopLevelMixin
+    alt_text: str
+    data: pd.DataFrame
+    function: str
+    execution: Execution
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        if self.execution.print:
+            return {"image/svg+xml": self.svg()}
+        return {"text/markdown": self.markdown()}
+
+    def svg(self) -> str:
+        """Return the chart as SVG, in a font that the PDF has."""
+        return vl_convert.vegalite_to_svg(self._specification(_PRINT_FONT))
+
+    def markdown(self) -> str:
+        """Return a raw HTML block: the chart's place, its specification, and links beneath."""
+        text = html.escape(self.alt_text, quote=True)
+        # A closing tag inside the JSON would end the script that carries it.
+        specification = json.dumps(self._specification(_WEB_FONT)).replace("</", "<\\/")
+        return raw_html(
+            f'<div class="chart" id="chart-{self.name}" role="img" aria-label="{text}">'
+            f'<script type="application/json">{specification}</script></div>\n'
+            f'<p class="figure-data"><a download="{self.name}.csv" href="{csv_link(self.data)}">'
+            f"Data (CSV)</a> · drawn by <code>{self.function}</code></p>"
+        )
+
+    def _specification(self, font: str) -> dict:
+        chart = self.chart.configure(
+            font=font,
+            background="transparent",
+            axis=alt.AxisConfig(labelFontSize=12, titleFontSize=12, titleFontWeight="normal"),
+            legend=alt.LegendConfig(labelFontSize=12, titleFontSize=12, labelLimit=300),
+            header=alt.HeaderConfig(labelFontSize=12),
+            view=alt.ViewConfig(stroke=None),
+        )
+        return chart.to_dict()
+
+
+def scripts(execution: Execution) -> str:
+    """Return the tags that load the site's one copy of Vega and draw the page's charts."""
+    if execution.print:
+        return ""
+    # Not as modules: a module draws nothing on a page opened from a file.
+    return raw_html(
+        "\n".join(
+            f'<script defer src="{execution.offset}{path}"></script>' for path in (BUNDLE, STARTER)
+        )
+    )
+
+
+def raw_html(content: str) -> str:
+    """Return Markdown that passes HTML through untouched."""
+    return f"```{{=html}}\n{content}\n```"
+
+
+def csv_link(table: pd.DataFrame) -> str:
+    """Return a link that holds a table as CSV."""
+    content = base64.b64encode(table.to_csv(index=False).encode()).decode()
+    return f"data:text/csv;base64,{content}"
+
+
+def table(rows: pd.DataFrame) -> str:
+    """Return a table of text as a Markdown pipe table; numbers stand right, text left."""
+    numeric = [all(_is_number(value) for value in rows[name]) for name in rows]
+    lines = [
+        [str(name) for name in rows],
+        ["---:" if right else ":---" for right in numeric],
+        *([str(value).replace("|", "\\|") for value in row] for row in rows.itertuples(index=False)),
+    ]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def _is_number(value: object) -> bool:
+    return str(value)[:1].isdigit() or str(value)[:1] in "+−–"

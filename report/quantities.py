@@ -1,0 +1,227 @@
+"""The values that the prose quotes, read from the cached results and formatted once.
+
+Every number in the paper comes from here, so that the words follow the data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+
+import pandas as pd
+
+from analysis import published
+from analysis.results import Results
+from analysis.study import CLASSES, Study
+
+DIGITS = [str(digit) for digit in range(CLASSES)]
+LEVELS = 255
+NONE = "none"
+
+_DATA = {
+    "svhn": "SVHN, the official training and test split",
+    "svhn-subset": "SVHN, a subset by official index",
+    "streetdigits": "street digits drawn by this project",
+}
+
+
+class Quantities:
+    """Formatted values of one study. Shares are per cent with one decimal unless said otherwise."""
+
+    def __init__(self, results: Results) -> None:
+        self.results = results
+        self.study: Study = results.study
+
+    @cached_property
+    def estimates(self) -> pd.DataFrame:
+        """Return every estimate with its interval."""
+        return self.results.table("estimates")
+
+    @cached_property
+    def predictions(self) -> pd.DataFrame:
+        """Return the predictions of the runs in complete repeats."""
+        table = self.results.table("predictions")
+        runs = [run for runs in self.results.complete_repeats().values() for run in runs]
+        return table[table["run"].isin(runs)]
+
+    def rows(
+        self, quantity: str, *, attack: str = NONE, layer: str = NONE, epsilon: float | None = 0.0
+    ) -> pd.DataFrame:
+        """Return the estimates of a quantity, one a group, and one an ε where that is ``None``."""
+        table = self.estimates
+        chosen = (
+            (table["quantity"] == quantity) & (table["attack"] == attack) & (table["layer"] == layer)
+        )
+        if epsilon is not None:
+            chosen &= table["epsilon"] == epsilon
+        return table[chosen]
+
+    def by_digit(self, quantity: str, *, layer: str = NONE) -> pd.DataFrame:
+        """Return the estimates of a quantity for the ten digits, with the column ``digit``."""
+        rows = self.rows(quantity, layer=layer)
+        return rows[rows["group"].isin(DIGITS)].rename(columns={"group": "digit"})
+
+    def _one(self, quantity: str, group: str = "all", **where: str | float) -> pd.Series:
+        rows = self.rows(quantity, **where)
+        return rows[rows["group"] == group].iloc[0]
+
+    # Accuracy on clean images
+
+    @property
+    def accuracy(self) -> str:
+        """Return the overall accuracy."""
+        return per_cent(self._one("accuracy")["value"])
+
+    @property
+    def accuracy_interval(self) -> str:
+        """Return the interval of the overall accuracy."""
+        return per_cent_interval(self._one("accuracy"))
+
+    @property
+    def between_repeats(self) -> str:
+        """Return the standard deviation of the accuracy between repeats, or that it is unknown."""
+        value = self._one("accuracy")["between_repeats"]
+        if pd.isna(value):
+            return "not known from a single repeat"
+        return f"{100 * value:.2f} percentage points"
+
+    @property
+    def original_accuracy(self) -> str:
+        """Return the original's accuracy, as published."""
+        return per_cent(published.original()["test_accuracy"])
+
+    def ranked(self, count: int, *, worst: bool) -> str:
+        """Return the digits with the lowest or highest accuracy, with it, as a list in words."""
+        rows = self.by_digit("accuracy").sort_values("value", ascending=worst).head(count)
+        return listed(
+            [f"{row.digit} ({per_cent(row.value)})" for row in rows.itertuples(index=False)]
+        )
+
+    @property
+    def gap(self) -> str:
+        """Return the gap between the best and the worst digit, in percentage points."""
+        values = self.by_digit("accuracy")["value"]
+        return f"{100 * (values.max() - values.min()):.1f}"
+
+    # Explanations
+
+    @property
+    def layer(self) -> str:
+        """Return the layer whose maps the text is about."""
+        return self.study.saliency.layers[0]
+
+    def map_size(self, layer: str) -> str:
+        """Return the size of a layer's maps, such as ``4×4``."""
+        maps = self.results.table("maps").query("layer == @layer")
+        return f"{maps['row'].max() + 1}×{maps['column'].max() + 1}"
+
+    def spread(self, group: str = "all") -> str:
+        """Return the mean spread of the maps of a group, with its interval."""
+        row = self._one("spread", group, layer=self.layer)
+        return f"{row['value']:.3f} ({row['low']:.3f} to {row['high']:.3f})"
+
+    @property
+    def missing_maps(self) -> str:
+        """Return how many maps of the layer are zero everywhere."""
+        layer = self.layer
+        return thousands(int(self.results.table("saliency").query("layer == @layer")["spread"].isna().sum()))
+
+    # Attacks
+
+    def attacked(self, attack: str, epsilon: float) -> str:
+        """Return the accuracy under an attack at an ε in [0, 1] pixel units, with its interval."""
+        row = self._one("accuracy", attack=attack, epsilon=epsilon)
+        return f"{per_cent(row['value'])} ({per_cent_interval(row)})"
+
+    @property
+    def original_epsilons(self) -> list[float]:
+        """Return the original's ε above zero, in [0, 1] pixel units."""
+        return [epsilon for epsilon in published.fgsm() if epsilon > 0]
+
+    def original_attacked(self, epsilon: float) -> str:
+        """Return the original's accuracy under FGSM, as published."""
+        return per_cent(published.fgsm()[epsilon])
+
+    # The study itself
+
+    @property
+    def data(self) -> str:
+        """Return what the images are, in words."""
+        return _DATA[self.study.data.name]
+
+    @property
+    def images(self) -> str:
+        """Return the number of evaluated images."""
+        return thousands(self._one("accuracy")["images"])
+
+    @property
+    def photos(self) -> str:
+        """Return the number of photos that the evaluated images were cut from."""
+        return thousands(self.predictions["photo"].nunique())
+
+    @property
+    def repeats(self) -> int:
+        """Return the number of complete repeats."""
+        return len(self.results.complete_repeats())
+
+    @property
+    def runs(self) -> int:
+        """Return the number of trained networks behind the numbers."""
+        return self.predictions["run"].nunique()
+
+    @property
+    def basis(self) -> str:
+        """Return what a figure rests on: images, photos, networks and repeats."""
+        return (
+            f"{self.images} images from {self.photos} photos, {counted(self.runs, 'network')} in "
+            f"{counted(self.repeats, 'repeat')}"
+        )
+
+    @property
+    def level(self) -> str:
+        """Return the level of the intervals."""
+        return f"{100 * self.study.bootstrap.level:.0f} %"
+
+    @property
+    def date(self) -> str:
+        """Return the day on which the last analysis was finished."""
+        entries = self.results.manifest.runs.values()
+        return max(a.finished for run in entries for a in run.analyses.values())[:10]
+
+    @property
+    def devices(self) -> str:
+        """Return the devices that the networks were trained on."""
+        entries = self.results.manifest.runs.values()
+        return listed(sorted({entry.training.device for entry in entries}))
+
+
+def per_cent(share: float) -> str:
+    """Return a share as per cent with one decimal."""
+    return f"{100 * share:.1f} %"
+
+
+def per_cent_interval(row: pd.Series) -> str:
+    """Return the interval of a share, such as ``94.1 to 95.2 %``."""
+    return f"{100 * row['low']:.1f} to {100 * row['high']:.1f} %"
+
+
+def thousands(number: float) -> str:
+    """Return a whole number with commas."""
+    return f"{number:,.0f}"
+
+
+def counted(number: int, noun: str) -> str:
+    """Return a number with its noun, plural where it has to be."""
+    return f"{thousands(number)} {noun}{'' if number == 1 else 's'}"
+
+
+def levels(epsilon: float) -> str:
+    """Return an ε in [0, 1] pixel units as 8-bit levels."""
+    return f"{LEVELS * epsilon:.1f}"
+
+
+def listed(parts: Sequence[str]) -> str:
+    """Return parts as a list in words."""
+    if len(parts) < 2:
+        return "".join(parts)
+    return f"{', '.join(parts[:-1])} and {parts[-1]}"
