@@ -89,3 +89,30 @@ local function reference(cite)
   end
   return result
 end
+
+function Pandoc(doc)
+  profiles = pandoc.List(doc.meta["preview-profiles"]):map(pandoc.utils.stringify)
+  numbered = doc.meta["number-sections"]
+  doc = doc:walk {
+    Div = callout,
+    Span = conditional,
+    RawBlock = function(el) -- of HTML, paper can keep the tables
+      if not typst or not el.format:match("^html") then return nil end
+      return el.text:find("<table") and pandoc.read(el.text, "html").blocks or {}
+    end,
+    Link = function(el) el.target = el.target:gsub("^([^:#]+)%.qmd", "%1.html") return el end,
+    Image = function(el)
+      if el.src:match("^%a+://") then problem(el.src, " is not in the project") end
+      if el.identifier ~= "" then problem("#", el.identifier, ": the preview numbers divs alone") end
+    end,
+  }
+  doc.blocks:walk { Header = function(el) top = math.min(top, el.level) end }
+  doc.blocks = doc.blocks:walk { traverse = "topdown", Div = figure, Header = heading }
+  return doc:walk {
+    Cite = reference,
+    Table = function(el)
+      if el.identifier ~= "" then problem("#", el.identifier, ": the preview numbers divs alone") end
+      return not typst and pandoc.Div(el, { class = "table-responsive" }) or nil
+    end,
+  }
+end

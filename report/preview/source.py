@@ -98,22 +98,55 @@ def _read(file: Path, *, project: Path, folder: Path, chain: tuple[Path, ...] = 
 
 def _split(lines: list[Line]) -> Iterator[Cell | list[Line]]:
     text: list[Line] = []
-    fence, in_cell = "", False
+    fence, cell = "", None
     for line in lines:
         mark = re.match(r"\s*(```+|~~~+)\s*([^`]*)$", line.text)
+        closes = fence and mark and mark[1].startswith(fence) and not mark[2]
+        if cell and closes:
+            yield _cell(cell.place, text)
+            text, fence, cell = [], "", None
+            continue
         if not fence and line.text.rstrip() == "```{python}":
             yield text
-            text, fence, in_cell = [], "```", True
-        elif mark and not in_cell and (language := re.match(r"\{+\s*(\w+)", mark[2])):
+            text, fence, cell = [], "```", line
+            continue
+        if not cell and mark and (language := re.match(r"\{+\s*(\w+)", mark[2])):
             raise PreviewError(f"{line.place}: the preview runs no cell '{language[1]}' like this")
-        elif not fence:
-            fence = mark[1] if mark else ""
+        if not fence:
             _check(line, before=text[-1].text if text else "")
-        elif mark and mark[1].startswith(fence) and not mark[2]:
-            if in_cell:
-                yield _cell(text, line.place)
-                text, fence, in_cell = [], "", False
-                continue
-            fence = ""
+        fence = "" if closes else fence or (mark[1] if mark else "")
         text.append(line)
+    if cell:
+        raise PreviewError(f"{cell.place}: this cell has no end")
     yield text
+
+
+def _check(line: Line, *, before: str) -> None:
+    if line.text.count("`{python}") != len(INLINE.findall(line.text)):
+        raise PreviewError(f"{line.place}: inline code must begin and end on one line")
+    if before.rstrip() == "---" and line.text.strip():
+        raise PreviewError(f"{line.place}: after '---' this is metadata; leave a line empty")
+    if label := re.search(r"\{#((eq|lst|thm|lem|cor|prp|cnj|def|exm|exr)-[\w-]+)", line.text):
+        raise PreviewError(f"{line.place}: the preview cannot number '{label[1]}'")
+    if line.text.lstrip().startswith(":::"):
+        unquoted = re.sub(r"""(["']).*?\1""", "", line.text)
+        for words in re.findall(r":::+ *(\w[\w-]*)|\.([\w-]+)|([\w-]+)=", unquoted):
+            if unknown := {*words} - DIV_WORDS - {""}:
+                raise PreviewError(f"{line.place}: the preview has no div class '{unknown.pop()}'")
+
+
+def _cell(place: str, lines: list[Line]) -> Cell:
+    count = next((n for n, line in enumerate(lines) if line.text[:2] != "#|"), len(lines))
+    rows = [Line(line.place, line.text[2:].removeprefix(" ")) for line in lines[:count]]
+    options = parse_yaml(rows)
+    for name, value in options.items():
+        row = next((row.place for row in rows if row.text.startswith(f"{name}:")), place)
+        if name not in OPTIONS:
+            raise PreviewError(f"{row}: the preview has no cell option '{name}'")
+        known = isinstance(value, OPTIONS[name]) or (name, value) == ("output", "asis")
+        if not known or (name, value) == ("error", True):
+            raise PreviewError(f"{row}: the preview has no '{name}: {value}'")
+    captions = {name for name in options if name.endswith("-cap")}
+    if captions != {*filter(None, [CAPTIONS.get(options.get("label", "")[:3])])}:
+        raise PreviewError(f"{place}: a label 'fig-…' or 'tbl-…' and its caption go together")
+    return Cell(place, options, lines[count:])
