@@ -238,7 +238,8 @@ class Quantities:
     @property
     def photos(self) -> str:
         """Return the number of photos that the evaluated images were cut from."""
-        return thousands(self.predictions["photo"].nunique())
+        photos = self.predictions["photo"]
+        return thousands(photos.nunique()) if (photos >= 0).all() else self.images
 
     @property
     def repeats(self) -> int:
