@@ -29,6 +29,10 @@ def written_beside(path: Path) -> Iterator[Path]:
     temporary = Path(name)
     try:
         yield temporary
+    except OSError as error:
+        # A full disk does not say which file it had no room for.
+        error.filename = error.filename or str(path)
+        raise
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -43,6 +47,12 @@ def move_into_place(temporary: Path, path: Path) -> None:
         os.fsync(file.fileno())
     temporary.chmod(0o644)
     temporary.replace(path)
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove what writers that were killed left in a folder; nobody else may be writing there."""
+    for path in folder.glob(f"{TEMPORARY}*"):
+        path.unlink()
 
 
 def sha256(path: Path) -> str:

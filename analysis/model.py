@@ -9,7 +9,7 @@ import timm
 import torch
 import torch.nn.functional as F
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from analysis.errors import UserError
@@ -72,8 +72,10 @@ def to_pixels(images: Tensor) -> Tensor:
 def save(path: Path, tensors: dict[str, Tensor], *, facts: dict[str, object]) -> None:
     """Write tensors and JSON facts to a safetensors file, whole or not at all."""
     contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    content = save(contiguous, metadata={"facts": json.dumps(facts)})
     with written_whole(path) as temporary:
-        save_file(contiguous, temporary, metadata={"facts": json.dumps(facts)})
+        # Not by safetensors, whose error for a full disk is not the system's.
+        temporary.write_bytes(content)
 
 
 def read_facts(path: Path) -> dict:

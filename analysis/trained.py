@@ -11,15 +11,19 @@ import torch
 from analysis import model as models
 from analysis import paths, provenance, training
 from analysis.datasets import ImageSet
-from analysis.files import sha256
+from analysis.analyses import TRAINING_VERSION
+from analysis.files import remove_leftovers, sha256
 from analysis.model import Classifier
 from analysis.split import divide
 from analysis.study import TRAINED, Run, Study
 
 
 def folder(study: Study, run: Run) -> Path:
-    """Return where a run's weights lie; another recipe has another folder."""
-    return paths.cache() / study.name / study.digest(*TRAINED)[:12] / run.name
+    """Return where a run's weights lie; another recipe or version of training has another folder."""
+    recipe = study.digest(*TRAINED)[:12]
+    if TRAINING_VERSION > 1:
+        recipe += f"-{TRAINING_VERSION}"
+    return paths.cache() / study.name / recipe / run.name
 
 
 def checkpoint(study: Study, run: Run) -> Path:
@@ -51,6 +55,7 @@ def train(
     """Train a run, or go on with it, and leave its weights with the facts about them."""
     positions, _ = divide(study, run, images)
     path = checkpoint(study, run)
+    remove_leftovers(path.parent)
     classifier, history = training.fit(
         study, run, images, positions, device=device, checkpoint=path, report=report
     )

@@ -14,6 +14,9 @@ ORIGINAL = "the original, as published"
 BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#767676"
 WIDTH = 560
 
+_LEGEND = alt.Legend(orient="top")
+_ESTIMATE = (("value", ".4f"), ("low", ".4f"), ("high", ".4f"))
+
 
 def class_accuracy(estimates: pd.DataFrame) -> alt.LayerChart:
     """Return the accuracy of each digit with its interval, ours beside the original's.
@@ -31,7 +34,11 @@ def class_accuracy(estimates: pd.DataFrame) -> alt.LayerChart:
         x2="high:Q",
     )
     point = base.mark_point(filled=True, size=60, opacity=1).encode(
-        x="value:Q", shape=alt.Shape("source:N", sort=[OURS, ORIGINAL], title=None)
+        x="value:Q",
+        # The legend of colour and shape is one only where their scales agree.
+        shape=alt.Shape(
+            "source:N", title=None, scale=alt.Scale(domain=[OURS, ORIGINAL]), legend=_LEGEND
+        ),
     )
     return (rule + point).properties(width=WIDTH, height=320)
 
@@ -116,9 +123,9 @@ def accuracy_against_epsilon(
         "attack:N",
         title=None,
         scale=alt.Scale(domain=names, range=[ORANGE, BLUE, GREY][: len(names)]),
-        legend=alt.Legend(orient="top"),
+        legend=_LEGEND,
     )
-    shape = alt.Shape("attack:N", scale=alt.Scale(domain=names), title=None)
+    shape = alt.Shape("attack:N", title=None, scale=alt.Scale(domain=names), legend=_LEGEND)
     x = alt.X("levels:Q", title="size of the perturbation ε, in 8-bit levels (of 255)")
     y = alt.Y(
         "value:Q",
@@ -144,9 +151,6 @@ def accuracy_against_epsilon(
     return (band + guess + line + points + original).properties(width=WIDTH, height=320)
 
 
-_ESTIMATE = (("value", ".4f"), ("low", ".4f"), ("high", ".4f"))
-
-
 def _tooltip(*fields: str | tuple[str, str]) -> list[alt.Tooltip]:
     named = [(field, "") if isinstance(field, str) else field for field in fields]
     return [alt.Tooltip(name, format=format_) for name, format_ in named]
@@ -162,5 +166,5 @@ def _source_colour() -> alt.Color:
         "source:N",
         title=None,
         scale=alt.Scale(domain=[OURS, ORIGINAL], range=[BLUE, GREY]),
-        legend=alt.Legend(orient="top"),
+        legend=_LEGEND,
     )

@@ -21,8 +21,8 @@ from report.execution import Execution
 # Fonts that are there: Typst carries the first, every browser has some of the second.
 _PRINT_FONT = "Libertinus Serif"
 _WEB_FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
-BUNDLE = "report/assets/vega.js"
-STARTER = "report/assets/charts.js"
+# What a page loads to draw its charts, in this order.
+SCRIPTS = ("report/assets/vega.js", "report/assets/charts.js")
 
 
 @dataclass(frozen=True)
@@ -69,16 +69,20 @@ class Figure:
         return chart.to_dict()
 
 
-def scripts(execution: Execution) -> str:
+class Markdown(str):
+    """Text that a page takes as Markdown, not as a string to quote."""
+
+    def _repr_markdown_(self) -> str:
+        return str(self)
+
+
+def scripts(execution: Execution) -> Markdown:
     """Return the tags that load the site's one copy of Vega and draw the page's charts."""
     if execution.print:
-        return ""
+        return Markdown()
     # Not as modules: a module draws nothing on a page opened from a file.
-    return raw_html(
-        "\n".join(
-            f'<script defer src="{execution.offset}{path}"></script>' for path in (BUNDLE, STARTER)
-        )
-    )
+    tags = [f'<script defer src="{execution.offset}{path}"></script>' for path in SCRIPTS]
+    return Markdown(raw_html("\n".join(tags)))
 
 
 def raw_html(content: str) -> str:
@@ -92,7 +96,7 @@ def csv_link(table: pd.DataFrame) -> str:
     return f"data:text/csv;base64,{content}"
 
 
-def table(rows: pd.DataFrame) -> str:
+def table(rows: pd.DataFrame) -> Markdown:
     """Return a table of text as a Markdown pipe table; numbers stand right, text left."""
     numeric = [all(_is_number(value) for value in rows[name]) for name in rows]
     lines = [
@@ -100,7 +104,7 @@ def table(rows: pd.DataFrame) -> str:
         ["---:" if right else ":---" for right in numeric],
         *([str(value).replace("|", "\\|") for value in row] for row in rows.itertuples(index=False)),
     ]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+    return Markdown("\n".join("| " + " | ".join(line) + " |" for line in lines))
 
 
 def _is_number(value: object) -> bool:

@@ -14,17 +14,10 @@ from analysis import published, results
 from analysis.study import CLASSES
 from report import charts, deviations, execution, figures
 from report.execution import Execution
-from report.figures import Figure
+from report.figures import Figure, Markdown
 from report.quantities import DIGITS, LEVELS, Quantities, levels, per_cent, per_cent_interval
 
 ATTACKS = {"fgsm": "FGSM", "random-sign": "random signs of the same size"}
-
-
-class Markdown(str):
-    """Text that a page takes as Markdown, not as a string to quote."""
-
-    def _repr_markdown_(self) -> str:
-        return str(self)
 
 
 class Paper:
@@ -43,7 +36,7 @@ class Paper:
     @property
     def scripts(self) -> Markdown:
         """Return what a page loads to draw its charts."""
-        return Markdown(figures.scripts(self._execution))
+        return figures.scripts(self._execution)
 
     # Figures
 
@@ -173,7 +166,7 @@ class Paper:
                     "original's interval": per_cent_interval(theirs),
                 }
             )
-        return Markdown(figures.table(pd.DataFrame(rows)))
+        return figures.table(pd.DataFrame(rows))
 
     def attacked(self) -> Markdown:
         """Return accuracy at the original's ε, ours and the original's, as a table."""
@@ -191,7 +184,7 @@ class Paper:
                     "original, FGSM": per_cent(original),
                 }
             )
-        return Markdown(figures.table(pd.DataFrame(rows)))
+        return figures.table(pd.DataFrame(rows))
 
     def _attacked_cell(self, attack: str, epsilon: float) -> str:
         rows = self.quantities.rows("accuracy", attack=attack, epsilon=epsilon)
@@ -200,7 +193,7 @@ class Paper:
 
     def deviations(self) -> Markdown:
         """Return where the study departs from the original, as a table."""
-        return Markdown(figures.table(deviations.table(self.quantities.study)))
+        return figures.table(deviations.table(self.quantities.study))
 
     def provenance(self) -> Markdown:
         """Return how each network was trained, as a table."""
@@ -216,7 +209,7 @@ class Paper:
             }
             for name, entry in self.quantities.results.manifest.runs.items()
         ]
-        return Markdown(figures.table(pd.DataFrame(rows)))
+        return figures.table(pd.DataFrame(rows))
 
     def versions(self) -> Markdown:
         """Return the versions of the packages that decided the numbers, as a table."""
@@ -229,7 +222,7 @@ class Paper:
             {"package": name, "version": ", ".join(sorted(versions))}
             for name, versions in found.items()
         ]
-        return Markdown(figures.table(pd.DataFrame(rows)))
+        return figures.table(pd.DataFrame(rows))
 
     def _group(self, quantity: str, group: str) -> pd.Series:
         rows = self.quantities.rows(quantity)

@@ -13,6 +13,7 @@ import pandas as pd
 from analysis import published
 from analysis.results import Results
 from analysis.study import CLASSES, Study
+from report.figures import Markdown
 
 DIGITS = [str(digit) for digit in range(CLASSES)]
 LEVELS = 255
@@ -180,9 +181,9 @@ class Quantities:
         }[self.study.data.name]
 
     @property
-    def data_caveat(self) -> str:
+    def data_caveat(self) -> Markdown:
         """Return what the data may not stand for."""
-        return {
+        text = {
             "svhn": "The same files as the original's, with other seeds.",
             "svhn-subset": "A subset of SVHN, with cross-validation inside the official test "
             "split. The official training and test splits are not drawn from the same "
@@ -191,6 +192,7 @@ class Quantities:
             "streetdigits": "These are drawn digits, not photographs. They show that the report "
             "works; they say nothing about SVHN.",
         }[self.study.data.name]
+        return Markdown(text)
 
     @property
     def predictors(self) -> str:
