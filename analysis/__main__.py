@@ -27,12 +27,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
             "Stopped; what was finished is kept, and the same command goes on from there.", 130
         )
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return _failed(
+                f"No space left on the device while writing {error.filename or 'a file'}.\n"
+                "What was there before is untouched: make room, and run the same command again."
+            )
+        if error.filename is None:
             raise
-        return _failed(
-            f"No space left on the device while writing {error.filename or 'a file'}.\n"
-            "What was there before is untouched: make room, and run the same command again."
-        )
+        return _failed(f"{error.filename}: {error.strerror}.")
 
 
 def _failed(message: str, status: int = 1) -> int:
@@ -55,7 +57,8 @@ def _run(options: argparse.Namespace) -> int:
 
 def _todo(chosen: study.Study) -> bool:
     stored = results.load_if_any(chosen.name)
-    return not all(run.done for run in state.states(chosen, stored))
+    runs = state.states(chosen, stored)
+    return not (all(run.done for run in runs) and state.estimates_state(chosen, stored) == "done")
 
 
 def _status(options: argparse.Namespace) -> int:
@@ -68,15 +71,19 @@ def _status(options: argparse.Namespace) -> int:
         for run in runs:
             steps = {"training": run.training, **run.analyses}
             print(f"  {run.run.name:<6}", "  ".join(f"{k} {v}" for k, v in steps.items()))
+        print(f"  {'all':<6} estimates {state.estimates_state(chosen, stored)}")
     return 0
 
 
 def _verify(options: argparse.Namespace) -> int:
     for name in options.studies or study.names():
         chosen = study.load(name)
-        if results.load_if_any(chosen.name) is None and not options.studies:
+        stored = results.load_if_any(chosen.name)
+        if stored is None:
+            if options.studies:
+                raise results.none_yet(paths.results(chosen.name), name)
             continue
-        stored = results.load(chosen.name)
+        stored.check_folder()
         count = stored.verify()
         print(f"{chosen.name}: {count} files agree with the manifest and their schemas")
         if stored.manifest.study_digest != chosen.digest():

@@ -7,6 +7,7 @@ stale when the study's part that they depend on, or one of these versions, has c
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from analysis.study import TRAINED, Study
@@ -47,6 +48,12 @@ def digest(study: Study, name: str) -> str:
         parts.append(study.digest(*analysis.sections))
     parts += [digest(study, needed) for needed in analysis.needs]
     return _digest(*parts)
+
+
+def estimates_digest(study: Study, files: Iterable[str]) -> str:
+    """Return the digest of all that the estimates depend on; ``files`` names the tables' files."""
+    sections = study.digest("seed", "split", "bootstrap")
+    return _digest(sections, str(ESTIMATES_VERSION), *files)
 
 
 def _digest(*parts: str) -> str:

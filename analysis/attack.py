@@ -43,10 +43,32 @@ def gradient_sign(art: PyTorchClassifier, pixels: Tensor, labels: Tensor) -> Ten
     return art.loss_gradient(pixels, F.one_hot(labels, CLASSES)).sign()
 
 
+def random_sign(pixels: Tensor, *, generator: torch.Generator) -> Tensor:
+    """Return -1 or 1 for each value of ``pixels``, with equal chances."""
+    draws = torch.rand(pixels.shape, generator=generator, device=pixels.device)
+    # Not the sign of a centred draw, which is 0 once in some millions.
+    return torch.where(draws < 0.5, -1.0, 1.0)
+
+
 def perturbed(pixels: Tensor, direction: Tensor, epsilons: Sequence[float]) -> Iterator[Tensor]:
     """Give ``pixels`` moved by each ε along ``direction``, clipped to [0, 1]."""
     for epsilon in epsilons:
         yield (pixels + epsilon * direction).clamp(0, 1)
+
+
+def predictions_along(
+    classifier: Classifier, pixels: Tensor, direction: Tensor, epsilons: Sequence[float]
+) -> tuple[Tensor, Tensor]:
+    """Return the confidence and the predicted class of ``pixels`` moved by each ε, both (E, N)."""
+    # Filled in place: small tensors kept between large ones would leave holes in memory that no
+    # large one fits into again, as many as there are forward passes.
+    confidence = torch.empty(len(epsilons), len(pixels), device=pixels.device)
+    predicted = torch.empty_like(confidence, dtype=torch.long)
+    for number, moved in enumerate(perturbed(pixels, direction, epsilons)):
+        with torch.no_grad():
+            logits = classifier(moved)
+        confidence[number], predicted[number] = logits.softmax(dim=1).max(dim=1)
+    return confidence, predicted
 
 
 def attack(
@@ -64,41 +86,30 @@ def attack(
     draws the random signs, one pattern an image for all ε, and lives on the batch's device.
     """
     pixels = classifier.resize(batch.pixels)
-    random = torch.rand(pixels.shape, generator=generator, device=pixels.device) - 0.5
     directions = {
         FGSM: gradient_sign(art, pixels, batch.labels),
-        RANDOM_SIGN: random.sign(),
+        RANDOM_SIGN: random_sign(pixels, generator=generator),
     }
-    moving = [epsilon for epsilon in epsilons if epsilon > 0]
-    identity = clean[["index", "label"]]
     tables = []
     for name, direction in directions.items():
-        tables.append(_rows(identity, name, 0.0, clean["predicted"], clean["confidence"]))
-        for epsilon, moved in zip(moving, perturbed(pixels, direction, moving), strict=True):
-            with torch.no_grad():
-                confidence, predicted = classifier(moved).softmax(dim=1).max(dim=1)
-            tables.append(
-                _rows(
-                    identity,
-                    name,
-                    epsilon,
-                    predicted.cpu().numpy().astype(np.uint8),
-                    confidence.cpu().numpy(),
-                )
+        # The first ε is 0, which the clean predictions serve.
+        outcomes = predictions_along(classifier, pixels, direction, epsilons[1:])
+        confidence, predicted = (outcome.cpu().numpy() for outcome in outcomes)
+        tables.append(
+            pd.DataFrame(
+                {
+                    "index": np.tile(clean["index"], len(epsilons)),
+                    "label": np.tile(clean["label"], len(epsilons)),
+                    "attack": name,
+                    "epsilon": np.repeat(np.asarray(epsilons, dtype=np.float64), len(clean)),
+                    "predicted": _with_clean(clean["predicted"], predicted),
+                    "confidence": _with_clean(clean["confidence"], confidence),
+                }
             )
+        )
     return pd.concat(tables, ignore_index=True)
 
 
-def _rows(
-    identity: pd.DataFrame,
-    name: str,
-    epsilon: float,
-    predicted: np.ndarray | pd.Series,
-    confidence: np.ndarray | pd.Series,
-) -> pd.DataFrame:
-    return identity.assign(
-        attack=name,
-        epsilon=np.float64(epsilon),
-        predicted=np.asarray(predicted),
-        confidence=np.asarray(confidence),
-    )
+def _with_clean(clean: pd.Series, moved: np.ndarray) -> np.ndarray:
+    """Return the clean values (N,) and then those of each ε (E, N), in the type of the clean ones."""
+    return np.concatenate([clean.to_numpy(), moved.ravel().astype(clean.dtype)])

@@ -92,12 +92,16 @@ def _estimates(
     tables = []
     for name, members in groups.items():
         chosen = averaged.where(pd.Series(members, index=averaged.index))
+        # In a small set a digit may have no image, or none whose map says anything.
+        chosen = chosen.loc[:, chosen.notna().any()]
+        if chosen.empty:
+            continue
         resampled = statistics.resampled_means(chosen.to_numpy(), photo.to_numpy(), counts)
         low, high = statistics.interval(resampled, settings.level)
         repeats = by_repeat[members].mean().groupby(level=_KEYS).agg(["std", "count"])
-        repeats = repeats.loc[columns]
+        repeats = repeats.loc[chosen.columns]
         tables.append(
-            columns.to_frame(index=False).assign(
+            chosen.columns.to_frame(index=False).assign(
                 group=name,
                 value=chosen.mean().to_numpy(),
                 low=low,

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import safetensors.torch
 import timm
 import torch
 import torch.nn.functional as F
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from analysis.errors import UserError
@@ -72,7 +72,7 @@ def to_pixels(images: Tensor) -> Tensor:
 def save(path: Path, tensors: dict[str, Tensor], *, facts: dict[str, object]) -> None:
     """Write tensors and JSON facts to a safetensors file, whole or not at all."""
     contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    content = save(contiguous, metadata={"facts": json.dumps(facts)})
+    content = safetensors.torch.save(contiguous, metadata={"facts": json.dumps(facts)})
     with written_whole(path) as temporary:
         # Not by safetensors, whose error for a full disk is not the system's.
         temporary.write_bytes(content)
@@ -90,7 +90,7 @@ def read_facts(path: Path) -> dict:
 def read_tensors(path: Path) -> dict[str, Tensor]:
     """Return the tensors of a safetensors file. Raises ``UserError`` where it is damaged."""
     try:
-        return load_file(path)
+        return safetensors.torch.load_file(path)
     except (SafetensorError, OSError):
         raise _damaged(path) from None
 

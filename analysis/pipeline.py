@@ -18,9 +18,9 @@ from analysis.datasets import ImageSet
 from analysis.errors import UserError
 from analysis.probes import PROBES
 from analysis.progress import Progress
-from analysis.results import AnalysisEntry, Results, RunEntry, TrainingEntry
+from analysis.results import AnalysisEntry, DerivedEntry, Results, RunEntry, TrainingEntry
 from analysis.split import divide
-from analysis.state import RunState, states
+from analysis.state import ESTIMATES, RunState, estimates_digest, estimates_state, states, valid
 from analysis.study import Run, Study
 
 # How many forward passes a step is worth, roughly: enough to tell the time that is left.
@@ -33,7 +33,7 @@ def choose_device(name: str | None) -> torch.device:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         device = torch.device(name)
-        torch.zeros(1, device=device)
+        torch.zeros(1, device=device).item()
     except (RuntimeError, AssertionError):
         raise UserError(f"There is no device {name!r} here; try --device cpu.") from None
     return device
@@ -48,11 +48,12 @@ def run(
     study is being run already, and for data, checkpoints and results that are not in order.
     """
     with _alone(study):
-        todo = [state for state in states(study, results.load_if_any(study.name)) if not state.done]
-        if not todo:
-            return False
+        stored = results.load_if_any(study.name)
+        todo = [state for state in states(study, stored) if not state.done]
+        if stored is not None and not todo:
+            return _estimate_again(study, stored, say=say)
         images = datasets.load(study, data)
-        store = results.open_for_writing(study, data_digest=images.digest())
+        store = valid(study, results.open_for_writing(study, data_digest=images.digest()))
         # The same kernels every time, so that a seed gives the same weights on the same device.
         with torch.backends.cudnn.flags(deterministic=True, benchmark=False):
             untrained = model.build(study.model, seed=study.seed, device=device)
@@ -68,14 +69,24 @@ def _alone(study: Study) -> Iterator[None]:
     lock = FileLock(paths.cache() / study.name / "lock", timeout=0)
     Path(lock.lock_file).parent.mkdir(parents=True, exist_ok=True)
     try:
-        lock.acquire()
+        held = lock.acquire()
     except Timeout:
         raise UserError(
             f"{study.name} is being run already; nothing was changed.\n"
             "Wait for that run to end, or stop it: the next one goes on from there."
         ) from None
-    with lock:
+    with held:
         yield
+
+
+def _estimate_again(study: Study, stored: Results, *, say: Callable[[str], None]) -> bool:
+    """Compute the estimates where all else is done, if they are not; return whether they were."""
+    if estimates_state(study, stored) == "done":
+        return False
+    changed = {"study": study, "study_digest": study.digest()}
+    commit(valid(study, stored.with_manifest(**changed)), {})
+    say(f"{study.name}: estimates computed again; nothing else to do.")
+    return True
 
 
 def _costs(study: Study, images: ImageSet, todo: list[RunState]) -> dict[str, float]:
@@ -158,8 +169,10 @@ def commit(store: Results, entries: dict[str, RunEntry]) -> Results:
     store = store.with_manifest(runs=runs, derived={})
     table = estimates.estimate(store)
     if table is not None:
-        entry = results.write_table(store.folder, "estimates", table, run=None)
-        store = store.with_manifest(derived={"estimates": entry})
+        written = results.write_table(store.folder, ESTIMATES, table, run=None)
+        digest = estimates_digest(store.study, store)
+        entry = DerivedEntry(**written.model_dump(), digest=digest)
+        store = store.with_manifest(derived={ESTIMATES: entry})
     results.write_manifest(store)
     return store
 

@@ -35,7 +35,7 @@ class Progress:
 
 
 def duration(seconds: float) -> str:
-    """Return a duration in the two largest units that it has, such as ``1 h 5 min``."""
+    """Return a duration as one would say it: ``80 s``, ``75 min`` or ``1 h 35 min``."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)

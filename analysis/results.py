@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+import textwrap
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +18,7 @@ from typing import Literal
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pandera.errors import SchemaError
+from pandera.errors import SchemaError, SchemaErrors
 from pydantic import ValidationError
 
 from analysis import paths
@@ -36,6 +37,12 @@ class TableEntry(Section):
     file: str
     sha256: str
     rows: int
+
+
+class DerivedEntry(TableEntry):
+    """A file computed from those of the runs. ``digest`` is of all that it depends on."""
+
+    digest: str = ""
 
 
 class Provenance(Section):
@@ -88,7 +95,7 @@ class Manifest(Section):
     study_digest: str
     data_digest: str
     runs: dict[str, RunEntry] = {}
-    derived: dict[str, TableEntry] = {}
+    derived: dict[str, DerivedEntry] = {}
 
     def entries(self) -> Iterable[tuple[str, TableEntry]]:
         """Give every file of the store with the table that it belongs to."""
@@ -146,9 +153,9 @@ class Results:
         try:
             table = pq.read_table(path).to_pandas()
             SCHEMAS[name].validate(table)
-        except (pa.ArrowException, SchemaError, KeyError) as error:
-            reason = str(error).splitlines()[0]
-            raise self._broken(path, f"breaks the schema of {name}: {reason}") from None
+        # What a page of Parquet cannot be decoded from comes as an OSError.
+        except (pa.ArrowException, OSError, SchemaError, SchemaErrors, KeyError) as error:
+            raise self._broken(path, f"breaks the schema of {name}: {_reason(error)}") from None
         if len(table) != entry.rows:
             raise self._broken(path, f"has {len(table)} rows, not {entry.rows}")
         return table
@@ -198,12 +205,16 @@ def load(study: str, *, folder: Path | None = None) -> Results:
     if results is None:
         if study not in names():
             raise UserError(f"There is no study {study!r}; the nearest is {nearest(study, names())!r}.")
-        raise UserError(
-            f"{_shown(folder or paths.results(study))} holds no results.\n"
-            f"Compute them with `python -m analysis run {study}`."
-        )
+        raise none_yet(folder or paths.results(study), study)
     results.check_folder()
     return results
+
+
+def none_yet(folder: Path, study: str) -> UserError:
+    """Return the error for a folder without results; ``study`` is what the command takes."""
+    return UserError(
+        f"{_shown(folder)} holds no results.\nCompute them with `python -m analysis run {study}`."
+    )
 
 
 def load_if_any(study: str, *, folder: Path | None = None) -> Results | None:
@@ -222,13 +233,15 @@ def load_if_any(study: str, *, folder: Path | None = None) -> Results | None:
         problem = error.errors()[0]
         where = ".".join(str(part) for part in problem["loc"]) or "content"
         raise UserError(f"{_shown(path)} is damaged: {where}: {problem['msg']}.\n{mend}") from None
-    if manifest.study.digest() != manifest.study_digest or manifest.study.name != study:
+    if manifest.study.name != study:
+        raise UserError(f"{_shown(path)} is of another study, {manifest.study.name!r}.\n{mend}")
+    if manifest.study.digest() != manifest.study_digest:
         raise UserError(f"{_shown(path)} is altered: its study has another digest.\n{mend}")
     return Results(folder, manifest)
 
 
 def open_for_writing(study: Study, *, data_digest: str, folder: Path | None = None) -> Results:
-    """Open a study's results, or begin them, keeping of what is there all that is still valid.
+    """Open a study's results, or begin them; what is there stays until a manifest is written.
 
     Raises ``UserError`` where the results were computed from other data.
     """
@@ -237,7 +250,8 @@ def open_for_writing(study: Study, *, data_digest: str, folder: Path | None = No
     if results is None:
         manifest = Manifest(study=study, study_digest=study.digest(), data_digest=data_digest)
         return Results(folder, manifest)
-    if results.manifest.data_digest != data_digest and results.study.data == study.data:
+    same = results.study.digest("seed", "data") == study.digest("seed", "data")
+    if same and results.manifest.data_digest != data_digest:
         raise UserError(
             f"The images are not those behind {_shown(folder)}: their digest is "
             f"{data_digest[:12]}…, not {results.manifest.data_digest[:12]}….\n"
@@ -266,13 +280,23 @@ def write_table(folder: Path, name: str, table: pd.DataFrame, *, run: str | None
 def write_manifest(results: Results) -> None:
     """Make the manifest the one that counts, then remove the files that no longer do."""
     path = results.folder / MANIFEST
+    before = load_if_any(results.study.name, folder=results.folder)
+    # Also those that were altered, and so are no longer what their names say.
+    replaced = {entry.file for _, entry in before.manifest.entries()} if before else set()
     text = json.dumps(results.manifest.model_dump(mode="json"), indent=1) + "\n"
     with written_whole(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
     known = {entry.file for _, entry in results.manifest.entries()} | {MANIFEST}
     for file in results.folder.iterdir():
-        if file.name not in known and _is_leftover(file):
+        if file.name not in known and (file.name in replaced or _is_leftover(file)):
             file.unlink()
+
+
+def _reason(error: Exception) -> str:
+    """Return the first of what may be many problems, without every value that has it."""
+    first = error.schema_errors[0] if isinstance(error, SchemaErrors) else error
+    line = str(first).splitlines()[0].partition(" {")[0]
+    return textwrap.shorten(line, 160, placeholder=" …").rstrip(".")
 
 
 def _is_leftover(path: Path) -> bool:

@@ -55,6 +55,11 @@ def check_layers(classifier: Classifier, layers: Sequence[str]) -> None:
     blank = torch.zeros(1, 3, classifier.size, classifier.size, device=device)
     for name in layers:
         shape = grad_cam(classifier, blank, target=torch.zeros(1, dtype=torch.long), layer=name).shape
+        if len(shape) < 3:
+            raise UserError(
+                f"saliency.layers: the output of {name!r} has no rows and columns to map.\n"
+                "Name an earlier layer."
+            )
         if min(shape[-2:]) < SMALLEST_MAP:
             raise UserError(
                 f"saliency.layers: {name!r} is {shape[-2]}×{shape[-1]} at input size "
@@ -163,6 +168,8 @@ def mean_maps(explained: Sequence[Explained]) -> pd.DataFrame:
         for label in np.unique(labels[there]):
             chosen = maps[there & (labels == label)]
             tables.append(_long(chosen.mean(axis=0), layer=layer, label=label, images=len(chosen)))
+    if not tables:
+        return _long(np.empty((0, 0)), layer="", label=0, images=0).astype({"layer": "str"})
     return pd.concat(tables, ignore_index=True)
 
 

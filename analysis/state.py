@@ -10,6 +10,8 @@ from analysis.errors import UserError
 from analysis.results import Results, RunEntry
 from analysis.study import Run, Study
 
+ESTIMATES = "estimates"
+
 
 @dataclass(frozen=True)
 class RunState:
@@ -33,6 +35,47 @@ class RunState:
 def states(study: Study, stored: Results | None) -> list[RunState]:
     """Return the state of every run of a study."""
     return [_state(study, run, stored) for run in study.runs]
+
+
+def valid(study: Study, stored: Results) -> Results:
+    """Return the store, in memory, without what is stale or broken or of no run of the study."""
+    runs = {}
+    for state in states(study, stored):
+        if state.training == "done":
+            entry = stored.manifest.runs[state.run.name]
+            done = {
+                name: found
+                for name, found in entry.analyses.items()
+                if state.analyses.get(name) == "done"
+            }
+            runs[state.run.name] = entry.model_copy(update={"analyses": done})
+    return stored.with_manifest(runs=runs)
+
+
+def estimates_digest(study: Study, stored: Results) -> str:
+    """Return the digest that the estimates have if they are of all that the store has now."""
+    files = [
+        entry.file
+        for run in study.runs
+        if run.name in stored.manifest.runs
+        for analysis in stored.manifest.runs[run.name].analyses.values()
+        for entry in analysis.tables.values()
+    ]
+    return analyses.estimates_digest(study, sorted(files))
+
+
+def estimates_state(study: Study, stored: Results | None) -> str:
+    """Return the state of the estimates over all runs."""
+    entry = stored.manifest.derived.get(ESTIMATES) if stored else None
+    if stored is None or entry is None:
+        return "missing"
+    if entry.digest != estimates_digest(study, stored):
+        return "stale"
+    try:
+        stored.read(ESTIMATES, entry)
+    except UserError:
+        return "broken"
+    return "done"
 
 
 def _state(study: Study, run: Run, stored: Results | None) -> RunState:

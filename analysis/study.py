@@ -108,7 +108,7 @@ class Training(Section):
     learning_rate: Annotated[float, Field(gt=0, le=1)]
     weight_decay: Annotated[float, Field(ge=0, le=1)] = 0.01
     schedule: Literal["constant", "one-cycle"] = "constant"
-    warmup: Share = 0.0
+    warmup: Annotated[float, Field(ge=0, lt=1)] = 0.0
     batch_size: Annotated[int, Field(ge=2)] = 64
     stages: Annotated[tuple[Stage, ...], Field(min_length=1)]
     averaging: Annotated[float, Field(gt=0, lt=1)] | None = None
@@ -235,7 +235,9 @@ def load(name: str | Path) -> Study:
 
 
 def _first_problem(error: ValidationError) -> str:
-    problem = error.errors()[0]
+    # A misspelt key is missing under its right name too; the misspelling says more.
+    problems = sorted(error.errors(), key=lambda one: one["type"] != "extra_forbidden")
+    problem = problems[0]
     where = [part for part in problem["loc"] if isinstance(part, (str, int))]
     key = ".".join(str(part) for part in where) or "the study"
     if problem["type"] == "extra_forbidden":

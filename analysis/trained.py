@@ -8,10 +8,9 @@ from pathlib import Path
 
 import torch
 
+from analysis import analyses, paths, provenance, training
 from analysis import model as models
-from analysis import paths, provenance, training
 from analysis.datasets import ImageSet
-from analysis.analyses import TRAINING_VERSION
 from analysis.files import remove_leftovers, sha256
 from analysis.model import Classifier
 from analysis.split import divide
@@ -19,10 +18,10 @@ from analysis.study import TRAINED, Run, Study
 
 
 def folder(study: Study, run: Run) -> Path:
-    """Return where a run's weights lie; another recipe or version of training has another folder."""
+    """Return where a run's weights lie; another recipe or version has another folder."""
     recipe = study.digest(*TRAINED)[:12]
-    if TRAINING_VERSION > 1:
-        recipe += f"-{TRAINING_VERSION}"
+    if analyses.TRAINING_VERSION > 1:
+        recipe += f"-{analyses.TRAINING_VERSION}"
     return paths.cache() / study.name / recipe / run.name
 
 

@@ -142,10 +142,12 @@ def _schedule(
     """Return a schedule that is a function of the step alone, so that it needs no checkpoint."""
     if settings.schedule == "constant":
         return None
+    # At least one step is left to fall in, however few there are.
+    rising = min(round(settings.warmup * steps), steps - 1)
     return CosineLRScheduler(
         optimizer,
-        t_initial=steps - round(settings.warmup * steps),
-        warmup_t=round(settings.warmup * steps),
+        t_initial=steps - rising,
+        warmup_t=rising,
         warmup_lr_init=settings.learning_rate / 25,
         warmup_prefix=True,
         t_in_epochs=False,

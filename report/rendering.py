@@ -10,10 +10,9 @@ import sys
 from pathlib import Path
 
 from analysis import paths, results
-from analysis.errors import UserError
+from analysis.errors import UserError, nearest
 from report import bundle
-from report.preview import PreviewError, preview
-from report.project import configuration
+from report.preview import PreviewError, configuration, preview
 
 OLDEST_QUARTO = (1, 8)
 # What Quarto only warns about, and a paper must not have.
@@ -30,13 +29,20 @@ def render(*, profile: str | None = None, preview: bool = False) -> list[Path]:
     Raises ``UserError`` where the results are missing or broken, a cell fails, or a reference,
     citation or include is not there.
     """
-    settings = configuration(paths.ROOT, profile=profile)
+    _check(profile)
+    settings = configuration(paths.ROOT, profile)
     # Before anything is rendered: a broken store is told here, not as a failing cell.
     results.load(settings["study"]).verify()
     quarto = None if preview else find_quarto()
     if quarto is None:
         return make_preview(profile)
     return _with_quarto(quarto, profile, output=paths.ROOT / settings["project"]["output-dir"])
+
+
+def _check(profile: str | None) -> None:
+    known = [path.stem.removeprefix("_quarto-") for path in paths.ROOT.glob("_quarto-*.yml")]
+    if profile and profile not in known:
+        raise UserError(f"There is no profile {profile!r}; the nearest is {nearest(profile, known)!r}.")
 
 
 def make_preview(profile: str | None) -> list[Path]:

@@ -43,7 +43,8 @@ def official(folder: Path, split: str, *, download: bool = True) -> tuple[np.nda
             folder.mkdir(parents=True, exist_ok=True)
             SVHN(str(folder), split=split, download=True)
         except (OSError, RuntimeError):
-            path.unlink(missing_ok=True)
+            if path.is_file():
+                path.unlink()
     if not path.is_file():
         raise UserError(
             f"{name} is not in {folder} and could not be downloaded.\n"

@@ -8,7 +8,6 @@ annotations, kept beside this module as the number of digits of each photo.
 from __future__ import annotations
 
 import hashlib
-import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -63,7 +62,8 @@ def _from_archive(archive: Path) -> tuple[np.ndarray, np.ndarray]:
     try:
         with np.load(archive, allow_pickle=False) as arrays:
             return arrays["images"], arrays["labels"]
-    except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile):
+    except Exception:
+        # Each kind of damage raises an error of its own, from zipfile, zlib or NumPy's parser.
         raise UserError(
             f"{archive} is truncated or not the expected archive.\n"
             "Replace it by an untouched copy, or delete it to use the official .mat files."

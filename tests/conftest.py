@@ -1,0 +1,120 @@
+"""What several test files share: a small study, small digits, a network that has learned them."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from sklearn.datasets import load_digits
+
+from analysis import paths, training
+from analysis.datasets import ImageSet
+from analysis.model import Classifier
+from analysis.study import Study
+from tests.workplace import Workplace, new_workplace, run_main
+
+CPU = torch.device("cpu")
+# At 64×64 its layer3 is 4×4 and its layer2 8×8, as layer4 and layer3 of a ResNet-18 are at 128×128.
+SMALL = {
+    "name": "small",
+    "title": "A small network on small digits",
+    "data": {"name": "svhn-subset"},
+    "split": {"kind": "fixed"},
+    "model": {"name": "test_resnet", "size": 64},
+    "training": {
+        "learning_rate": 3e-3,
+        "schedule": "one-cycle",
+        "warmup": 0.2,
+        "batch_size": 32,
+        "stages": [{"size": 64, "epochs": 3}],
+    },
+    "saliency": {"layers": ["layer3.0", "layer2.0"]},
+    "attack": {"epsilons": [0, 0.02, 0.05, 0.1]},
+}
+
+
+def small_study(**sections: object) -> Study:
+    """Return the small study with whole sections replaced."""
+    return Study.model_validate({**SMALL, **sections})
+
+
+def data_file(name: str) -> Path:
+    """Return a data file where it is at hand, and skip the test where it is not."""
+    for folder in (paths.data(), paths.ROOT.parent / "shared" / "data"):
+        if (folder / name).is_file():
+            return folder / name
+    pytest.skip(f"{name} is not at hand; see the README for where to put data")
+
+
+@pytest.fixture(scope="session")
+def digits() -> ImageSet:
+    """scikit-learn's handwritten digits, 32×32: 960 to train on, 130 to evaluate on."""
+    rows, labels = load_digits(return_X_y=True)
+    rows, labels = rows[:1090], labels[:1090]
+    images = (rows.reshape(-1, 8, 8) * 15).astype(np.uint8).repeat(4, axis=1).repeat(4, axis=2)
+    return ImageSet(
+        images=images[..., None].repeat(3, axis=3),
+        labels=labels.astype(np.uint8),
+        split=np.repeat(["train", "test"], [960, 130]),
+        index=np.concatenate([np.arange(960), np.arange(130)]).astype(np.int32),
+        photo=np.concatenate([np.arange(960), np.arange(130)]).astype(np.int32) // 2,
+    )
+
+
+@pytest.fixture(scope="session")
+def learned(digits: ImageSet, tmp_path_factory: pytest.TempPathFactory) -> Classifier:
+    """A network that has learned the small digits, as the probes get it."""
+    study = small_study()
+    classifier, _ = training.fit(
+        study,
+        study.runs[0],
+        digits,
+        digits.positions("train"),
+        device=CPU,
+        checkpoint=tmp_path_factory.mktemp("learned") / "checkpoint.safetensors",
+    )
+    classifier.zero_grad(set_to_none=True)
+    return classifier.requires_grad_(False)
+
+
+@pytest.fixture
+def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workplace:
+    """Return a workplace in which nothing has been done yet; this process works there too."""
+    place = new_workplace(tmp_path)
+    for name, value in place.variables.items():
+        monkeypatch.setenv(name, value)
+    return place
+
+
+@pytest.fixture(scope="session")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Workplace:
+    """Return a workplace in which the tiny study ran from beginning to end; not to be changed."""
+    place = new_workplace(tmp_path_factory.mktemp("undisturbed"))
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        for name, value in place.variables.items():
+            monkeypatch.setenv(name, value)
+        assert run_main("run", place.study) == 0
+    return place
+
+
+@pytest.fixture
+def finished(undisturbed: Workplace, workplace: Workplace) -> Workplace:
+    """Return a copy of the undisturbed workplace, to be damaged at will."""
+    shutil.copytree(undisturbed.folder, workplace.folder, dirs_exist_ok=True)
+    return workplace
+
+
+@pytest.fixture
+def command(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
+    """Return a function that runs the command line here: its status, output and errors."""
+
+    def run(*arguments: str | Path) -> tuple[int, str, str]:
+        capsys.readouterr()
+        status = run_main(*arguments)
+        return status, *capsys.readouterr()
+
+    return run

@@ -1,0 +1,132 @@
+"""What the prose quotes, against plain computations on the cached tables."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.stats import entropy
+from sklearn.metrics import confusion_matrix, recall_score
+
+from analysis import paths, published, results, study
+from report import deviations
+from report.execution import Execution
+from report.paper import Paper
+from report.quantities import NO_BREAK, Quantities, counted, listed
+
+FOLDER = paths.ROOT / "build" / "results" / "demo"
+pytestmark = pytest.mark.skipif(not FOLDER.is_dir(), reason="demo has no committed results")
+
+
+@pytest.fixture(scope="module")
+def stored() -> results.Results:
+    return results.load("demo", folder=FOLDER)
+
+
+@pytest.fixture(scope="module")
+def paper(stored: results.Results) -> Paper:
+    return Paper(Quantities(stored), Execution(print=False, study="demo", offset=""))
+
+
+def test_digits_are_ranked_by_their_recall(paper, stored):
+    table = stored.table("predictions")
+    recall = recall_score(table["label"], table["predicted"], average=None)
+    worst = int(np.argmin(recall))
+    assert paper.quantities.ranked(1, worst=True) == f"{worst} ({100 * recall[worst]:.1f}{NO_BREAK}%)"
+    assert paper.quantities.gap == f"{100 * (recall.max() - recall.min()):.1f}"
+
+
+def test_the_confusion_counts_are_the_mean_over_repeats(paper, stored):
+    table = stored.table("predictions")
+    expected = confusion_matrix(table["label"], table["predicted"]) / len(stored.manifest.runs)
+    counts = paper.confusion_counts.pivot(index="label", columns="predicted", values="images")
+    assert np.allclose(counts.to_numpy(), expected)
+    shares = paper.confusion_counts.pivot(index="label", columns="predicted", values="share")
+    assert np.allclose(shares.sum(axis=1), 1)
+
+
+def test_mean_maps_weigh_each_run_by_its_images(paper, stored):
+    layer = paper.quantities.layer
+    maps = stored.table("maps").query("layer == @layer and label == 8 and row == 1 and column == 2")
+    expected = np.average(maps["value"], weights=maps["images"])
+    data = paper.mean_maps().data
+    found = data.query("digit == '8' and row == 1 and column == 2")["value"].item()
+    assert found == pytest.approx(expected)
+    assert data.groupby("digit")["value"].sum().to_numpy() == pytest.approx(np.ones(10), abs=1e-5)
+
+
+def test_a_mean_map_is_at_least_as_spread_as_the_maps_behind_it(paper):
+    # Entropy is concave, so the mean of distributions has no less than the mean of entropies.
+    maps = paper.mean_maps().data.groupby("digit")["value"]
+    spread = maps.apply(lambda values: entropy(values) / np.log(len(values)))
+    rows = paper.quantities.by_digit("spread", layer=paper.quantities.layer).set_index("digit")
+    assert (spread >= rows["value"] - 1e-6).all()
+
+
+def test_fragility_starts_from_the_clean_accuracy_and_ends_at_the_quoted_one(paper):
+    data = paper.fragility().data
+    starts = data[data["epsilon"] == 0]["value"]
+    assert len(starts) == 2 and np.allclose(starts, paper.quantities._one("accuracy")["value"])
+    end = data.query("attack == 'FGSM'").iloc[-1]
+    assert paper.quantities.attacked("fgsm", -1).startswith(f"{100 * end['value']:.1f}{NO_BREAK}%")
+
+
+def test_the_original_is_quoted_as_published(paper):
+    assert paper.quantities.original_accuracy == f"93.6{NO_BREAK}%"
+    assert paper.quantities.epsilon(-1) == "0.05 (12.8 levels)"
+    assert paper.quantities.original_attacked(-1) == f"2.0{NO_BREAK}%"
+    matrix = published.confusion_matrix()
+    assert matrix.sum() == 26_032
+    row = paper.overall().splitlines()[2 + 1 + 8]
+    assert f"{100 * matrix[8, 8] / matrix[8].sum():.1f}{NO_BREAK}%" in row
+
+
+def test_every_alternative_text_says_something_about_the_data(paper):
+    for figure in (
+        paper.class_accuracy(),
+        paper.confusion(),
+        paper.spread(),
+        paper.mean_maps(),
+        paper.fragility(),
+    ):
+        assert len(figure.alt_text) > 60
+        assert any(character.isdigit() for character in figure.alt_text)
+        assert not figure.data.isna().any().any()
+
+
+def test_a_figure_names_a_function_that_exists(paper):
+    from report import charts
+
+    for figure in (paper.class_accuracy(), paper.mean_maps(), paper.fragility()):
+        assert callable(getattr(charts, figure.function.removeprefix("report.charts.")))
+
+
+@pytest.mark.parametrize("name", study.names())
+def test_deviations_follow_from_the_study(name):
+    chosen = study.load(name)
+    table = deviations.table(chosen).set_index("")
+    assert str(chosen.training.batch_size) == table.loc["batch size", "this study"]
+    assert f"{chosen.model.size}×{chosen.model.size}" in table.loc["input", "this study"]
+    assert "[−1, 1]" in table.loc["input", "this study"]
+    assert not table.isna().any().any()
+
+
+def test_the_study_svhn_departs_least():
+    table = deviations.table(study.load("svhn")).set_index("")
+    for part in ("schedule", "batch size", "augmentation", "averaged weights"):
+        assert table.loc[part, "the original"] == table.loc[part, "this study"], part
+
+
+def test_words_around_numbers():
+    assert counted(1, "network") == "1 network"
+    assert counted(1500, "image") == "1,500 images"
+    assert listed(["a", "b", "c"]) == "a, b and c"
+    assert listed(["a"]) == "a"
+
+
+def test_an_incomplete_repeat_is_not_shown(stored):
+    runs = dict(list(stored.manifest.runs.items())[:1])
+    partial = Quantities(stored.with_manifest(runs=runs))
+    assert partial.runs == 1 and partial.repeats == 1
+    assert partial.completeness.startswith("The study plans 2 runs")
+    assert isinstance(partial.predictions, pd.DataFrame)
