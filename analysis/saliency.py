@@ -53,8 +53,8 @@ def check_layers(classifier: Classifier, layers: Sequence[str]) -> None:
     """Refuse layers whose maps are too small to say anything at the classifier's input size."""
     device = next(classifier.parameters()).device
     blank = torch.zeros(1, 3, classifier.size, classifier.size, device=device)
-    for name in layers:
-        shape = grad_cam(classifier, blank, target=torch.zeros(1, dtype=torch.long), layer=name).shape
+    for name, maps in grad_cam(classifier, blank, layers=layers)[1].items():
+        shape = maps.shape
         if len(shape) < 3:
             raise UserError(
                 f"saliency.layers: the output of {name!r} has no rows and columns to map.\n"
@@ -68,25 +68,68 @@ def check_layers(classifier: Classifier, layers: Sequence[str]) -> None:
             )
 
 
-def grad_cam(classifier: Classifier, pixels: Tensor, *, target: Tensor, layer: str) -> Tensor:
-    """Return the positive Grad-CAM maps of ``target`` (N,), float (N, rows, columns)."""
-    method = LayerGradCam(classifier, layer_of(classifier, layer))
-    # The parameters have no gradients, so the graph has to start at the pixels.
-    pixels = pixels.detach().requires_grad_()
-    maps = method.attribute(pixels, target=target.to(pixels.device), relu_attributions=True)
-    return maps.detach().squeeze(1)
+def grad_cam(
+    classifier: Classifier,
+    pixels: Tensor,
+    *,
+    layers: Sequence[str],
+    target: Tensor | None = None,
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """Return what each map explains, int64 (N,), and the positive maps of each layer.
+
+    Maps are float (N, rows, columns). They explain the predicted class, or ``target`` (N,). One
+    forward and one backward pass serve all layers, and the graph begins at the first of them.
+    """
+    outputs: dict[str, Tensor] = {}
+    explained = target
+
+    def keep(name: str, output: Tensor) -> Tensor:
+        # The parameters have no gradients, so nothing before the first layer is on the graph.
+        outputs[name] = output.requires_grad_()
+        # What follows may change its input in place.
+        return output.clone()
+
+    def score(pixels: Tensor) -> Tensor:
+        nonlocal explained
+        logits = classifier(pixels)
+        if explained is None:
+            explained = logits.argmax(dim=1)
+        together(*(outputs[name] for name in layers))
+        return logits.gather(1, explained.unsqueeze(1)).squeeze(1)
+
+    together = _Together()
+    hooks = [
+        layer_of(classifier, name).register_forward_hook(
+            lambda module, inputs, output, name=name: keep(name, output)
+        )
+        for name in layers
+    ]
+    try:
+        maps = LayerGradCam(score, together).attribute(pixels, relu_attributions=True)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    maps = maps if isinstance(maps, tuple) else (maps,)
+    return explained, {
+        name: each.detach().squeeze(1) for name, each in zip(layers, maps, strict=True)
+    }
+
+
+class _Together(nn.Module):
+    """Hands on the outputs of several layers, so that Captum sees them as those of one layer."""
+
+    def forward(self, *outputs: Tensor) -> tuple[Tensor, ...]:
+        return outputs
 
 
 def explain(classifier: Classifier, batch: Batch, layers: Sequence[str]) -> Explained:
     """Return the rows of ``saliency`` for one batch, one for each image and layer."""
     pixels = classifier.resize(batch.pixels)
-    with torch.no_grad():
-        predicted = classifier(pixels).argmax(dim=1)
+    predicted, raw_maps = grad_cam(classifier, pixels, layers=layers)
     labels = batch.labels.cpu().numpy().astype(np.uint8)
     chosen = predicted.cpu().numpy().astype(np.uint8)
     rows, maps = [], {}
-    for layer in layers:
-        raw = grad_cam(classifier, pixels, target=predicted, layer=layer)
+    for layer, raw in raw_maps.items():
         values = measures(raw.cpu(), size=classifier.size)
         identity = {
             "layer": layer,

@@ -77,7 +77,7 @@ def _input(model: Model) -> str:
 def _schedule(training: Training) -> str:
     if training.schedule == "constant":
         return "constant"
-    return f"one cycle, rising for {100 * training.warmup:.0f} % of the steps, then a cosine to zero"
+    return f"one cycle, rising for {100 * training.warmup:.0f}% of the steps, then a cosine to zero"
 
 
 def _epochs(training: Training) -> str:

@@ -18,8 +18,6 @@ from report.figures import Markdown
 DIGITS = [str(digit) for digit in range(CLASSES)]
 LEVELS = 255
 NONE = "none"
-# Keeps a number and its unit on one line.
-NO_BREAK = "\u00a0"
 
 _DATA = {
     "svhn": "SVHN, the official training and test split",
@@ -266,7 +264,7 @@ class Quantities:
     @property
     def level(self) -> str:
         """Return the level of the intervals."""
-        return f"{100 * self.study.bootstrap.level:.0f}{NO_BREAK}%"
+        return f"{100 * self.study.bootstrap.level:.0f}%"
 
     @property
     def date(self) -> str:
@@ -288,12 +286,12 @@ def _range(numbers: Sequence[int]) -> str:
 
 def per_cent(share: float) -> str:
     """Return a share as per cent with one decimal."""
-    return f"{100 * share:.1f}{NO_BREAK}%"
+    return f"{100 * share:.1f}%"
 
 
 def per_cent_interval(row: pd.Series) -> str:
     """Return the interval of a share, such as ``94.1 to 95.2 %``."""
-    return f"{100 * row['low']:.1f} to {100 * row['high']:.1f}{NO_BREAK}%"
+    return f"{100 * row['low']:.1f} to {100 * row['high']:.1f}%"
 
 
 def thousands(number: float) -> str:

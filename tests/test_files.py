@@ -140,7 +140,8 @@ def test_an_error_about_another_file_keeps_its_name(old: Path) -> None:
 
 def test_a_killed_writer_leaves_the_old_file_and_a_marked_leftover(old: Path) -> None:
     code = (
-        "import os, signal, sys; from pathlib import Path; from analysis.files import written_whole\n"
+        "import os, signal, sys; from pathlib import Path\n"
+        "from analysis.files import written_whole\n"
         "with written_whole(Path(sys.argv[1])) as temporary:\n"
         "    temporary.write_text('half of the n')\n"
         "    os.kill(os.getpid(), signal.SIGKILL)\n"

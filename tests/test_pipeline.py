@@ -190,7 +190,7 @@ def start_until(place: Workplace, step: str) -> subprocess.Popen:
 def end(process: subprocess.Popen, how: signal.Signals) -> None:
     """End a process and check that it was in the middle of its first run, and how it went."""
     process.send_signal(how)
-    rest, errors = process.communicate(timeout=60)
+    rest, errors = process.communicate(timeout=600)
     assert "r1f0" not in rest
     if how == signal.SIGKILL:
         assert process.returncode == -signal.SIGKILL
@@ -463,9 +463,7 @@ def assert_tensors_equal(path: Path, other: Path) -> None:
     assert all(torch.equal(value, others[name]) for name, value in tensors.items())
 
 
-def test_results_of_other_weights_are_replaced(
-    finished: Workplace, undisturbed: Workplace
-) -> None:
+def test_results_of_other_weights_are_replaced(finished: Workplace, undisturbed: Workplace) -> None:
     # The weights of the second run in the place of the first's.
     first, second = finished.weights()
     shutil.copy(second, first)

@@ -33,7 +33,7 @@ MEND = "python -m analysis run tiny"
 
 
 def forge(place: Workplace, name: str, change: Callable[[pd.DataFrame], pd.DataFrame]) -> str:
-    """Replace a table of the first run by another for which the manifest vouches; return its name."""
+    """Replace a table of the first run by one that the manifest vouches for; return its name."""
     path = place.table(name)
     forged = change(pq.read_table(path).to_pandas())
     pq.write_table(pa.Table.from_pandas(forged, preserve_index=False), path)
@@ -245,7 +245,11 @@ FORGERIES = {
         lambda t: t.assign(confidence=t["confidence"].where(t.index > 0)),
         "confidence",
     ),
-    "another type": ("predictions", lambda t: t.assign(logit_0=t["logit_0"].astype(float)), "logit_0"),
+    "another type": (
+        "predictions",
+        lambda t: t.assign(logit_0=t["logit_0"].astype(float)),
+        "logit_0",
+    ),
     "text for a number": ("attacks", lambda t: t.assign(epsilon="0.01"), "epsilon"),
     "an unknown split": ("predictions", lambda t: t.assign(split="validation"), "split"),
     "a negative index": ("attacks", lambda t: t.assign(index=np.int32(-1)), "index"),
@@ -282,7 +286,9 @@ def test_another_number_of_rows_is_refused_though_vouched_for(finished: Workplac
         lambda content: b"",
         lambda content: content[: len(content) // 2],
         # The frame stays, the pages in it turn to noise.
-        lambda content: content[:4] + b"\xa5" * (len(content) // 3) + content[4 + len(content) // 3 :],
+        lambda content: (
+            content[:4] + b"\xa5" * (len(content) // 3) + content[4 + len(content) // 3 :]
+        ),
         lambda content: content[:-200] + b"\xa5" * 192 + content[-8:],
     ],
 )
@@ -422,7 +428,9 @@ def test_results_from_other_data_are_not_added_to(finished: Workplace) -> None:
 
 def test_a_table_that_breaks_its_schema_is_never_written(tmp_path: Path) -> None:
     with pytest.raises(SchemaError):
-        results.write_table(tmp_path / "store", "history", history(3).assign(epoch=np.int32(1)), run="r0f0")
+        results.write_table(
+            tmp_path / "store", "history", history(3).assign(epoch=np.int32(1)), run="r0f0"
+        )
     assert not (tmp_path / "store").exists()
 
 
@@ -443,9 +451,7 @@ def commit_state(store: Results, number: int) -> Results:
     """Commit two tables that both tell the number of the state, in one manifest."""
     runs = {}
     for repeat in (0, 1):
-        written = results.write_table(
-            store.folder, "history", history(number), run=f"r{repeat}f0"
-        )
+        written = results.write_table(store.folder, "history", history(number), run=f"r{repeat}f0")
         runs[f"r{repeat}f0"] = run_entry(written, repeat=repeat)
     store = store.with_manifest(runs=runs)
     results.write_manifest(store)
@@ -547,7 +553,7 @@ def in_another_process(function: Callable[[Path], object], folder: Path) -> dict
         f"print(json.dumps(function(pathlib.Path({str(folder)!r}))))"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code], cwd=paths.ROOT, capture_output=True, text=True, timeout=120
+        [sys.executable, "-c", code], cwd=paths.ROOT, capture_output=True, text=True, timeout=600
     )
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)

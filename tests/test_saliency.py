@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from captum.attr import LayerGradCam
 from scipy import ndimage
 from scipy.stats import entropy
 from torch import Tensor, nn
@@ -72,6 +73,11 @@ def by_the_paper(classifier: Classifier, pixels: Tensor, target: Tensor, stage: 
     return torch.stack(maps)
 
 
+def mapped(classifier: Classifier, pixels: Tensor, layer: str, *, target: Tensor) -> Tensor:
+    """Return the maps of one layer, computed for it alone."""
+    return grad_cam(classifier, pixels, layers=(layer,), target=target)[1][layer]
+
+
 # ------------------------------------------------------------------------------ Grad-CAM
 
 
@@ -80,7 +86,9 @@ def test_maps_are_the_paper_s(learned: Classifier, batch: Batch, layer: str) -> 
     pixels = learned.resize(batch.pixels)
     with torch.no_grad():
         target = learned(pixels).argmax(dim=1)
-    maps = grad_cam(learned, pixels, target=target, layer=layer)
+    explained, maps = grad_cam(learned, pixels, layers=(layer,))
+    assert torch.equal(explained, target)
+    maps = maps[layer]
     expected = by_the_paper(learned, pixels, target, layer.split(".")[0])
     assert maps.shape == (24, 4, 4) if layer == "layer3.0" else (24, 8, 8)
     assert torch.allclose(maps, expected, atol=1e-4 * expected.max().item())
@@ -93,7 +101,7 @@ def test_maps_of_the_real_network_are_the_paper_s(
 ) -> None:
     pixels = resnet18.resize(batch.pixels[:4])
     target = torch.tensor([3, 0, 9, 5])
-    maps = grad_cam(resnet18, pixels, target=target, layer=layer)
+    maps = mapped(resnet18, pixels, layer, target=target)
     expected = by_the_paper(resnet18, pixels, target, layer.split(".")[0])
     assert maps.shape == (4, side, side)
     assert torch.allclose(maps, expected, atol=1e-4 * expected.max().item())
@@ -101,10 +109,31 @@ def test_maps_of_the_real_network_are_the_paper_s(
     assert (expected == 0).any(), "some of the map is negative, so that the rectifier has work"
 
 
+def test_one_pass_for_all_layers_gives_captum_s_maps_of_each(
+    resnet18: Classifier, batch: Batch
+) -> None:
+    """Captum is called here as it is meant to be: on the layer itself, once for each."""
+    pixels = resnet18.resize(batch.pixels[:8])
+    target = torch.arange(8)
+    layers = ("layer4.1", "layer2.0.bn2", "layer3.1", "layer3.1.act2")
+    explained, maps = grad_cam(resnet18, pixels, layers=layers, target=target)
+    assert torch.equal(explained, target)
+    assert tuple(maps) == layers
+    for layer in layers:
+        method = LayerGradCam(resnet18, resnet18.network.get_submodule(layer))
+        expected = method.attribute(
+            pixels.clone().requires_grad_(), target=target, relu_attributions=True
+        )
+        expected = expected.detach().squeeze(1)
+        assert torch.allclose(maps[layer], expected, atol=1e-5 * expected.max().item()), layer
+    with torch.no_grad():
+        assert torch.equal(grad_cam(resnet18, pixels, layers=layers)[0], resnet18(pixels).argmax(1))
+
+
 def test_the_map_depends_on_the_class(learned: Classifier, batch: Batch) -> None:
     pixels = learned.resize(batch.pixels)
     one, other = (
-        grad_cam(learned, pixels, target=torch.full((24,), digit), layer="layer3.0")
+        mapped(learned, pixels, "layer3.0", target=torch.full((24,), digit))
         for digit in (1, 7)
     )
     assert not torch.allclose(one, other)
@@ -112,10 +141,10 @@ def test_the_map_depends_on_the_class(learned: Classifier, batch: Batch) -> None
 
 def test_an_image_s_map_does_not_depend_on_its_batch(learned: Classifier, batch: Batch) -> None:
     pixels, target = learned.resize(batch.pixels), batch.labels
-    together = grad_cam(learned, pixels, target=target, layer="layer2.0")
+    together = mapped(learned, pixels, "layer2.0", target=target)
     for number in (0, 11, 23):
         chosen = slice(number, number + 1)
-        alone = grad_cam(learned, pixels[chosen], target=target[chosen], layer="layer2.0")
+        alone = mapped(learned, pixels[chosen], "layer2.0", target=target[chosen])
         assert torch.allclose(together[chosen], alone, atol=1e-4 * together.max().item())
 
 
@@ -331,7 +360,7 @@ def test_the_predicted_class_is_explained(
         rows = tables["saliency"].query("layer == @layer").sort_values("index")
         assert np.array_equal(rows["predicted"], predicted)
         assert np.array_equal(rows["correct"], predicted.numpy() == digits.labels[test])
-        raw = grad_cam(learned, pixels, target=predicted, layer=layer)
+        raw = mapped(learned, pixels, layer, target=predicted)
         for name, values in measures(raw, size=64).items():
             # A threshold may fall to the other side of a pixel in another batch.
             close = np.isclose(rows[name], values, atol=1e-3, equal_nan=True)
