@@ -87,7 +87,9 @@ def _verify(options: argparse.Namespace) -> int:
         count = stored.verify()
         print(f"{chosen.name}: {count} files agree with the manifest and their schemas")
         if stored.manifest.study_digest != chosen.digest():
-            print(f"{chosen.name}: the study file has changed since; see `python -m analysis status`")
+            print(
+                f"{chosen.name}: the study file has changed since; see `python -m analysis status`"
+            )
     return 0
 
 

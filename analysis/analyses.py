@@ -15,7 +15,7 @@ from analysis.study import TRAINED, Study
 
 @dataclass(frozen=True)
 class Analysis:
-    """One analysis of a trained run: its tables, and the study's sections and analyses behind it."""
+    """One analysis of a trained run: its tables, and the sections and analyses behind it."""
 
     version: int
     tables: tuple[str, ...]

@@ -111,5 +111,5 @@ def attack(
 
 
 def _with_clean(clean: pd.Series, moved: np.ndarray) -> np.ndarray:
-    """Return the clean values (N,) and then those of each ε (E, N), in the type of the clean ones."""
+    """Return the clean values (N,), then those of each ε (E, N), in the type of the clean ones."""
     return np.concatenate([clean.to_numpy(), moved.ravel().astype(clean.dtype)])

@@ -84,9 +84,7 @@ def _estimates(
     by_repeat = by_repeat.loc[photo.index]
     columns = by_repeat.columns.droplevel("repeat").unique()
     averaged = by_repeat.T.groupby(level=_KEYS).mean().T[columns]
-    counts = statistics.photo_counts(
-        photo.nunique(), resamples=settings.resamples, seed=seed
-    )
+    counts = statistics.photo_counts(photo.nunique(), resamples=settings.resamples, seed=seed)
     groups = {ALL: np.ones(len(label), dtype=bool)}
     groups |= {str(digit): (label == digit).to_numpy() for digit in range(CLASSES)}
     tables = []
@@ -120,7 +118,10 @@ def _published(level: float) -> pd.DataFrame:
     One run, and no word of photos: images are taken as independent.
     """
     matrix = published.confusion_matrix()
-    right = {ALL: np.trace(matrix), **{str(digit): matrix[digit, digit] for digit in range(CLASSES)}}
+    right = {
+        ALL: np.trace(matrix),
+        **{str(digit): matrix[digit, digit] for digit in range(CLASSES)},
+    }
     total = {ALL: matrix.sum(), **{str(digit): matrix[digit].sum() for digit in range(CLASSES)}}
     rows = []
     for group, count in right.items():

@@ -1,4 +1,4 @@
-"""A timm network behind its own resize and normalisation, so that every probe sees [0, 1] pixels."""
+"""A timm network behind its own resize and normalisation: every probe sees [0, 1] pixels."""
 
 from __future__ import annotations
 
@@ -15,8 +15,6 @@ from torch import Tensor, nn
 from analysis.errors import UserError
 from analysis.files import written_whole
 from analysis.study import CLASSES, Model
-
-
 
 
 class Classifier(nn.Module):
@@ -52,6 +50,7 @@ class Classifier(nn.Module):
         return self.network((pixels - self.mean) / self.std)
 
     def forward(self, pixels: Tensor) -> Tensor:
+        """Return logits (N, 10) of pixels of any size."""
         return self.at_own_size(self.resize(pixels))
 
 

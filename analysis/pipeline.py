@@ -10,8 +10,18 @@ from pathlib import Path
 import torch
 from filelock import FileLock, Timeout
 
-from analysis import analyses, datasets, estimates, model, paths, provenance, results
-from analysis import saliency, trained, training
+from analysis import (
+    analyses,
+    datasets,
+    estimates,
+    model,
+    paths,
+    provenance,
+    results,
+    saliency,
+    trained,
+    training,
+)
 from analysis.analyses import ANALYSES
 from analysis.batches import batches
 from analysis.datasets import ImageSet
@@ -122,7 +132,11 @@ def _finish(
     classifier, facts = trained.read(study, run, device=device)
     entry = store.manifest.runs.get(run.name)
     todo = state.todo
-    if entry is None or state.training != "done" or entry.training.weights_sha256 != facts["sha256"]:
+    if (
+        entry is None
+        or state.training != "done"
+        or entry.training.weights_sha256 != facts["sha256"]
+    ):
         # What was computed from other weights goes with them.
         entry = RunEntry(
             repeat=run.repeat,

@@ -11,7 +11,6 @@ from analysis.model import Classifier
 from analysis.study import CLASSES
 
 
-
 @torch.no_grad()
 def predict(classifier: Classifier, batch: Batch) -> pd.DataFrame:
     """Return the rows of ``predictions`` for one batch: index, photo, labels and logits."""

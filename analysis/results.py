@@ -204,7 +204,9 @@ def load(study: str, *, folder: Path | None = None) -> Results:
     results = load_if_any(study, folder=folder)
     if results is None:
         if study not in names():
-            raise UserError(f"There is no study {study!r}; the nearest is {nearest(study, names())!r}.")
+            raise UserError(
+                f"There is no study {study!r}; the nearest is {nearest(study, names())!r}."
+            )
         raise none_yet(folder or paths.results(study), study)
     results.check_folder()
     return results
@@ -257,9 +259,7 @@ def open_for_writing(study: Study, *, data_digest: str, folder: Path | None = No
             f"{data_digest[:12]}…, not {results.manifest.data_digest[:12]}….\n"
             "Restore the data, or delete that folder to begin anew."
         )
-    return results.with_manifest(
-        study=study, study_digest=study.digest(), data_digest=data_digest
-    )
+    return results.with_manifest(study=study, study_digest=study.digest(), data_digest=data_digest)
 
 
 def write_table(folder: Path, name: str, table: pd.DataFrame, *, run: str | None) -> TableEntry:

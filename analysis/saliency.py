@@ -63,7 +63,7 @@ def check_layers(classifier: Classifier, layers: Sequence[str]) -> None:
         if min(shape[-2:]) < SMALLEST_MAP:
             raise UserError(
                 f"saliency.layers: {name!r} is {shape[-2]}×{shape[-1]} at input size "
-                f"{classifier.size}, and a map below {SMALLEST_MAP}×{SMALLEST_MAP} carries nothing.\n"
+                f"{classifier.size}, and a map below {SMALLEST_MAP}×{SMALLEST_MAP} says nothing.\n"
                 "Name an earlier layer, or raise model.size."
             )
 
@@ -167,8 +167,7 @@ def measures(maps: Tensor, *, size: int) -> dict[str, np.ndarray]:
     if min(maps.shape[-2:]) >= SMALLEST_MAP_WITH_FRAGMENTS:
         found["fragments"] = np.array([ndimage.label(image)[1] for image in above], dtype=float)
     return {
-        name: np.where(missing, np.nan, values).astype(np.float32)
-        for name, values in found.items()
+        name: np.where(missing, np.nan, values).astype(np.float32) for name, values in found.items()
     }
 
 
@@ -202,7 +201,7 @@ def offset(shares: Tensor) -> Tensor:
 
 
 def mean_maps(explained: Sequence[Explained]) -> pd.DataFrame:
-    """Return the rows of ``maps``: for each layer and label, the mean of the maps that there are."""
+    """Return the rows of ``maps``: the mean of the maps that there are, by layer and label."""
     tables = []
     for layer in explained[0].maps:
         maps = np.concatenate([batch.maps[layer] for batch in explained])

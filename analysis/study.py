@@ -223,7 +223,9 @@ def load(name: str | Path) -> Study:
     if path.suffix != ".toml":
         path = paths.STUDIES / f"{name}.toml"
     if not path.is_file():
-        raise UserError(f"There is no study {str(name)!r}; the nearest is {nearest(str(name), names())!r}.")
+        raise UserError(
+            f"There is no study {str(name)!r}; the nearest is {nearest(str(name), names())!r}."
+        )
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
@@ -241,7 +243,9 @@ def _first_problem(error: ValidationError) -> str:
     where = [part for part in problem["loc"] if isinstance(part, (str, int))]
     key = ".".join(str(part) for part in where) or "the study"
     if problem["type"] == "extra_forbidden":
-        return f"unknown key {key!r}; the nearest is {nearest(str(where[-1]), _keys(where[:-1]))!r}."
+        return (
+            f"unknown key {key!r}; the nearest is {nearest(str(where[-1]), _keys(where[:-1]))!r}."
+        )
     if problem["type"] == "missing":
         return f"{key!r} is missing."
     message = problem["msg"].removeprefix("Value error, ")

@@ -29,7 +29,9 @@ def _digit(about: str) -> pa.Column:
     return pa.Column("uint8", _DIGIT, description=about)
 
 
-def _number(about: str, *checks: pa.Check, kind: str = "float32", missing: bool = False) -> pa.Column:
+def _number(
+    about: str, *checks: pa.Check, kind: str = "float32", missing: bool = False
+) -> pa.Column:
     return pa.Column(kind, list(checks), nullable=missing, description=about)
 
 

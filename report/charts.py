@@ -30,7 +30,9 @@ def class_accuracy(estimates: pd.DataFrame) -> alt.LayerChart:
         tooltip=_tooltip("source", "digit", *_ESTIMATE),
     )
     rule = base.mark_rule(strokeWidth=2).encode(
-        x=alt.X("low:Q", title="accuracy", scale=alt.Scale(zero=False), axis=alt.Axis(format=".0%")),
+        x=alt.X(
+            "low:Q", title="accuracy", scale=alt.Scale(zero=False), axis=alt.Axis(format=".0%")
+        ),
         x2="high:Q",
     )
     point = base.mark_point(filled=True, size=60, opacity=1).encode(

@@ -22,7 +22,8 @@ def table(study: Study) -> pd.DataFrame:
         (
             "optimizer",
             original["optimizer"],
-            f"AdamW, {study.training.learning_rate:g}, weight decay {study.training.weight_decay:g}",
+            f"AdamW, lr {study.training.learning_rate:g}, "
+            f"weight decay {study.training.weight_decay:g}",
         ),
         ("schedule", original["schedule"] or "constant", _schedule(study.training)),
         ("batch size", str(original["batch_size"]), str(study.training.batch_size)),
@@ -88,11 +89,7 @@ def _epochs(training: Training) -> str:
 def _augmentation(training: Training) -> str:
     if training.augmentation is None:
         return "none"
-    names = [
-        name
-        for name in Augmentation.model_fields
-        if getattr(training.augmentation, name) > 0
-    ]
+    names = [name for name in Augmentation.model_fields if getattr(training.augmentation, name) > 0]
     return ", ".join(names)
 
 

@@ -61,7 +61,9 @@ class Figure:
         chart = self.chart.configure(
             font=font,
             background="transparent",
-            axis=alt.AxisConfig(labelFontSize=12, titleFontSize=12, titleFontWeight="normal"),
+            axis=alt.AxisConfig(
+                labelFontSize=12, labelFlush=False, titleFontSize=12, titleFontWeight="normal"
+            ),
             legend=alt.LegendConfig(labelFontSize=12, titleFontSize=12, labelLimit=300),
             header=alt.HeaderConfig(labelFontSize=12),
             view=alt.ViewConfig(stroke=None),
@@ -102,7 +104,10 @@ def table(rows: pd.DataFrame) -> Markdown:
     lines = [
         [str(name) for name in rows],
         ["---:" if right else ":---" for right in numeric],
-        *([str(value).replace("|", "\\|") for value in row] for row in rows.itertuples(index=False)),
+        *(
+            [str(value).replace("|", "\\|") for value in row]
+            for row in rows.itertuples(index=False)
+        ),
     ]
     return Markdown("\n".join("| " + " | ".join(line) + " |" for line in lines))
 

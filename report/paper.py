@@ -94,8 +94,8 @@ class Paper:
             charts.saliency_by_class(data, title="spread of the Grad-CAM map (1 is flat)"),
             data,
             charts.saliency_by_class.__name__,
-            f"Mean spread of the Grad-CAM maps of each digit with its interval, from {low.value:.3f} "
-            f"for {low.digit} to {high.value:.3f} for {high.digit}.",
+            f"Mean spread of the Grad-CAM maps of each digit with its interval, from "
+            f"{low.value:.3f} for {low.digit} to {high.value:.3f} for {high.digit}.",
         )
 
     def mean_maps(self) -> Figure:

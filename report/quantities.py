@@ -51,7 +51,9 @@ class Quantities:
         """Return the estimates of a quantity, one a group, and one an ε where that is ``None``."""
         table = self.estimates
         chosen = (
-            (table["quantity"] == quantity) & (table["attack"] == attack) & (table["layer"] == layer)
+            (table["quantity"] == quantity)
+            & (table["attack"] == attack)
+            & (table["layer"] == layer)
         )
         if epsilon is not None:
             chosen &= table["epsilon"] == epsilon
@@ -125,7 +127,9 @@ class Quantities:
     def missing_maps(self) -> str:
         """Return how many maps of the layer are zero everywhere."""
         layer = self.layer
-        return thousands(int(self.results.table("saliency").query("layer == @layer")["spread"].isna().sum()))
+        return thousands(
+            int(self.results.table("saliency").query("layer == @layer")["spread"].isna().sum())
+        )
 
     # Attacks
 

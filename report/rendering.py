@@ -42,7 +42,9 @@ def render(*, profile: str | None = None, preview: bool = False) -> list[Path]:
 def _check(profile: str | None) -> None:
     known = [path.stem.removeprefix("_quarto-") for path in paths.ROOT.glob("_quarto-*.yml")]
     if profile and profile not in known:
-        raise UserError(f"There is no profile {profile!r}; the nearest is {nearest(profile, known)!r}.")
+        raise UserError(
+            f"There is no profile {profile!r}; the nearest is {nearest(profile, known)!r}."
+        )
 
 
 def make_preview(profile: str | None) -> list[Path]:

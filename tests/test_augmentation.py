@@ -117,7 +117,9 @@ def test_what_comes_in_from_outside_repeats_the_border() -> None:
 
 
 def test_contrast_stretches_about_the_mean() -> None:
-    pixels = 0.4 + 0.2 * torch.rand(COUNT, 3, SIDE, SIDE, generator=torch.Generator().manual_seed(2))
+    pixels = 0.4 + 0.2 * torch.rand(
+        COUNT, 3, SIDE, SIDE, generator=torch.Generator().manual_seed(2)
+    )
     changed = jittered(pixels, contrast=0.5)
     mean = pixels.mean(dim=(1, 2, 3), keepdim=True)
     factor = changed.std(dim=(1, 2, 3), keepdim=True) / pixels.std(dim=(1, 2, 3), keepdim=True)

@@ -59,7 +59,10 @@ def tables() -> Tables:
 def run_tables(index, photo, label, generator) -> dict[str, pd.DataFrame]:
     identity = pd.DataFrame({"index": index, "label": label})
     predictions = identity.assign(
-        split="test", photo=photo, predicted=wrong(label, 0.2, generator), confidence=confidence(index)
+        split="test",
+        photo=photo,
+        predicted=wrong(label, 0.2, generator),
+        confidence=confidence(index),
     ).assign(**{f"logit_{digit}": np.float32(0) for digit in range(10)})
     attacks = [
         identity.assign(
@@ -253,9 +256,11 @@ def test_an_image_without_a_photo_stands_for_itself(store, tables: Tables) -> No
         wrong_ones = rows["index"] % 4 == 0
         next_digit = ((rows["label"] + 1) % 10).astype("uint8")
         rows["predicted"] = rows["label"].where(~wrong_ones, next_digit)
-    row = estimates.estimate(store(content=content)).set_index(KEYS).loc[
-        "accuracy", "none", 0.0, "none", "all"
-    ]
+    row = (
+        estimates.estimate(store(content=content))
+        .set_index(KEYS)
+        .loc["accuracy", "none", 0.0, "none", "all"]
+    )
     half = norm.ppf(0.95) * np.sqrt(0.75 * 0.25 / IMAGES)
     assert row["value"] == pytest.approx(0.75)
     assert (row["high"] - row["low"]) / 2 == pytest.approx(half, rel=0.15)

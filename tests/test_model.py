@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from tests.conftest import CPU
 from torch import nn
 from torchvision.transforms.v2 import functional as torchvision
 
 from analysis import model as models
 from analysis.errors import UserError
 from analysis.study import Model
+from tests.conftest import CPU
 
 SMALL = Model(name="test_resnet", size=64)
 
@@ -68,12 +68,16 @@ def test_a_gradient_reaches_the_native_pixels(images: torch.Tensor) -> None:
 @pytest.mark.parametrize(
     ("mean", "std", "low", "high"), [(0.5, 0.5, -1, 1), (0.0, 1.0, 0, 1), (0.25, 0.5, -0.5, 1.5)]
 )
-def test_the_network_sees_normalised_pixels(mean: float, std: float, low: float, high: float) -> None:
+def test_the_network_sees_normalised_pixels(
+    mean: float, std: float, low: float, high: float
+) -> None:
     seen = classifier(mean=mean, std=std)
     seen.network = nn.Identity()
     black_to_white = torch.linspace(0, 1, 3 * 64 * 64).reshape(1, 3, 64, 64)
     output = seen(black_to_white)
-    assert torch.allclose(output, torch.linspace(low, high, 3 * 64 * 64).reshape_as(output), atol=1e-6)
+    assert torch.allclose(
+        output, torch.linspace(low, high, 3 * 64 * 64).reshape_as(output), atol=1e-6
+    )
 
 
 def test_8_bit_levels_become_shares() -> None:

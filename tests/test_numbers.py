@@ -221,7 +221,9 @@ def numbers_of_predictions(tables: dict[str, pd.DataFrame]) -> dict[str, float]:
 def numbers_of_saliency(tables: dict[str, pd.DataFrame]) -> dict[str, float]:
     rows = tables["saliency"]
     means = rows.groupby("layer")[["spread", "area", "offset", "fragments"]].mean()
-    found = {f"{name} of {layer}": means.loc[layer, name] for layer in means.index for name in means}
+    found = {
+        f"{name} of {layer}": means.loc[layer, name] for layer in means.index for name in means
+    }
     # Not defined on 4×4 cells.
     del found["fragments of layer3.1"]
     cells = tables["maps"].query("row == 0 and column == 0").groupby("layer")["value"].mean()

@@ -502,8 +502,15 @@ def commit_and_die(folder: Path, *, steps: int) -> None:
 
     os.fsync = counted(os.fsync)
     pq.write_table = counted(pq.write_table)
-    for name in ("chmod", "replace", "unlink", "write_text"):
+    for name in ("chmod", "replace", "unlink"):
         setattr(Path, name, counted(getattr(Path, name)))
+    write = Path.write_text
+
+    def write_in_halves(path: Path, text: str, **options: str) -> None:
+        write(path, text[: len(text) // 2], **options)
+        counted(write)(path, text, **options)
+
+    Path.write_text = write_in_halves
     commit_state(results.load_if_any("demo", folder=folder), 2)
 
 

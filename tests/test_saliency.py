@@ -133,8 +133,7 @@ def test_one_pass_for_all_layers_gives_captum_s_maps_of_each(
 def test_the_map_depends_on_the_class(learned: Classifier, batch: Batch) -> None:
     pixels = learned.resize(batch.pixels)
     one, other = (
-        mapped(learned, pixels, "layer3.0", target=torch.full((24,), digit))
-        for digit in (1, 7)
+        mapped(learned, pixels, "layer3.0", target=torch.full((24,), digit)) for digit in (1, 7)
     )
     assert not torch.allclose(one, other)
 
@@ -283,7 +282,12 @@ def flooded(above: np.ndarray) -> int:
         edge = [left.pop()]
         while edge:
             row, column = edge.pop()
-            for near in ((row + 1, column), (row - 1, column), (row, column + 1), (row, column - 1)):
+            for near in (
+                (row + 1, column),
+                (row - 1, column),
+                (row, column + 1),
+                (row, column - 1),
+            ):
                 if near in left:
                     left.remove(near)
                     edge.append(near)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from tests.conftest import small_study
 
 from analysis.datasets import ImageSet
 from analysis.errors import UserError
 from analysis.split import divide
 from analysis.study import Run
+from tests.conftest import small_study
 
 FOLDS = 5
 
@@ -46,8 +46,10 @@ def test_the_folds_of_a_repeat_evaluate_every_test_image_once(study, images) -> 
 @pytest.mark.parametrize("fold", range(FOLDS))
 def test_no_photo_is_on_both_sides(study, images, fold: int) -> None:
     fitted, evaluated = divide(study, study.runs[fold], images)
-    photos = {side: set(zip(images.split[p], images.photo[p], strict=True))
-              for side, p in (("fitted", fitted), ("evaluated", evaluated))}
+    photos = {
+        side: set(zip(images.split[p], images.photo[p], strict=True))
+        for side, p in (("fitted", fitted), ("evaluated", evaluated))
+    }
     assert not photos["fitted"] & photos["evaluated"]
     # All images are on one side or the other, so the numbers above are not empty by mistake.
     assert len(fitted) + len(evaluated) == len(images)

@@ -80,7 +80,11 @@ def test_the_original_protocol_is_the_original_s() -> None:
     """As the published notebook states it; see analysis/published.json."""
     training = study.load("svhn").training
     assert (training.learning_rate, training.batch_size, training.epochs) == (3e-4, 64, 5)
-    assert (training.schedule, training.augmentation, training.averaging) == ("constant", None, None)
+    assert (training.schedule, training.augmentation, training.averaging) == (
+        "constant",
+        None,
+        None,
+    )
     assert study.load("svhn").model.size == 128
 
 

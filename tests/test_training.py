@@ -63,9 +63,7 @@ def recipe(**settings: object) -> Study:
         "batch_size": 16,
         "stages": [{"size": 32, "epochs": 4}],
     }
-    return small_study(
-        model={"name": "test_resnet", "size": 32}, training={**plain, **settings}
-    )
+    return small_study(model={"name": "test_resnet", "size": 32}, training={**plain, **settings})
 
 
 def fit(study: Study, images: ImageSet, checkpoint: Path, *, count: int = IMAGES, **more):

@@ -54,7 +54,6 @@ def official(folder: Path, split: str, *, download: bool = True) -> tuple[np.nda
         data = SVHN(str(folder), split=split)
     except (RuntimeError, ValueError, OSError):
         raise UserError(
-            f"{path} is truncated or altered: its MD5 is not {md5}.\n"
-            f"Delete it and put {url} there."
+            f"{path} is truncated or altered: its MD5 is not {md5}.\nDelete it and put {url} there."
         ) from None
     return np.ascontiguousarray(data.data.transpose(0, 2, 3, 1)), data.labels.astype(np.uint8)

@@ -139,9 +139,7 @@ def test_half_a_download_leaves_nothing_behind(
 
 
 @pytest.mark.parametrize("damage", ["truncated", "altered", "empty", "longer"])
-def test_a_damaged_file_is_refused_by_name(
-    folder: Path, requests: list[str], damage: str
-) -> None:
+def test_a_damaged_file_is_refused_by_name(folder: Path, requests: list[str], damage: str) -> None:
     path = folder / "test_32x32.mat"
     content = bytearray(path.read_bytes())
     if damage == "altered":

@@ -13,10 +13,10 @@ from urllib.error import URLError
 import numpy as np
 import pytest
 import torchvision.datasets.svhn as torchvision_svhn
-from tests.conftest import data_file
 
 from analysis.datasets import svhn, svhn_subset
 from analysis.errors import UserError
+from tests.conftest import data_file
 
 # More than the subset takes of each official file.
 OFFICIAL = {"train": 30, "extra": 20, "test": 50}

@@ -23,7 +23,13 @@ PRINT = Execution(print=True, study="demo", offset="")
 def by_digit() -> pd.DataFrame:
     values = [0.99, 0.97, 0.95, 0.93, 0.91, 0.90, 0.92, 0.94, 0.85, 0.88]
     rows = [
-        {"source": source, "digit": str(digit), "value": value, "low": value - 0.02, "high": value + 0.01}
+        {
+            "source": source,
+            "digit": str(digit),
+            "value": value,
+            "low": value - 0.02,
+            "high": value + 0.01,
+        }
         for source in (charts.OURS, charts.ORIGINAL)
         for digit, value in enumerate(values)
     ]
