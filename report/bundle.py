@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
-
-import vl_convert
 
 VEGA = Path(__file__).parent / "assets" / "vega.js"
 
 
 def prepare() -> None:
     """Write the bundle where the site's pages load it from, unless it is there already."""
+    import vl_convert
+
     # In a function of its own, so that none of its many names meets those of the page.
     bundle = "(() => {" + vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;") + "})();\n"
     if not VEGA.is_file() or VEGA.read_text(encoding="utf-8") != bundle:
@@ -18,4 +19,11 @@ def prepare() -> None:
 
 
 if __name__ == "__main__":
-    prepare()
+    # Quarto runs this first, so here it is told what Python it found.
+    try:
+        prepare()
+    except ModuleNotFoundError as error:
+        sys.exit(
+            f"{sys.executable} has no {error.name}. Activate the environment of this project, or\n"
+            "set QUARTO_PYTHON to its Python; `make report` makes one in build/env/report."
+        )

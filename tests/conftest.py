@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import os
+
+# Before torch is imported: on one thread sums are added in one order, here and in the processes
+# that tests start, so that results can be compared bit for bit.
+os.environ["OMP_NUM_THREADS"] = "1"
+
 import shutil
 from collections.abc import Callable
 from pathlib import Path

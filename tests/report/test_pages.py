@@ -29,7 +29,7 @@ RASTER = {".png", ".jpg", ".jpeg", ".gif", ".webp", ".bmp", ".tif", ".tiff"}
 
 def text_of(page: Path) -> str:
     content = re.sub(r"<(script|style)\b.*?</\1>", " ", page.read_text("utf-8"), flags=re.DOTALL)
-    return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", content))
+    return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", content).replace("&nbsp;", " "))
 
 
 def test_the_page_shows_every_figure_and_table_with_its_number(site):
