@@ -14,7 +14,7 @@ _MODULE = re.compile(r'<script src="(?P<source>[^"]+)" type="module"></script>')
 # Written while the page is parsed, so that they run before the page is said to be complete.
 _WHERE_ALLOWED = (
     "<script>if (location.protocol !== 'file:') document.write("
-    "'<script src=\"{source}\" type=\"module\"><\\/script>')</script>"
+    '\'<script src="{source}" type="module"><\\/script>\')</script>'
 )
 
 

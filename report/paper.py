@@ -100,8 +100,7 @@ class Paper:
 
     def mean_maps(self) -> Figure:
         """Return the mean map of each digit, from the easiest to the hardest."""
-        layer = self.quantities.layer
-        maps = self.quantities.results.table("maps").query("layer == @layer")
+        maps = self.quantities.of_layer("maps", self.quantities.layer)
         maps = maps.assign(mass=maps["value"] * maps["images"])
         sums = maps.groupby(["label", "row", "column"], as_index=False)[["mass", "images"]].sum()
         sums = sums.assign(value=sums["mass"] / sums["images"], digit=sums["label"].astype(str))
@@ -207,14 +206,14 @@ class Paper:
                 "device": entry.training.device,
                 "revision": _short(entry.training.revision),
             }
-            for name, entry in self.quantities.results.manifest.runs.items()
+            for name, entry in self.quantities.shown.items()
         ]
         return figures.table(pd.DataFrame(rows))
 
     def versions(self) -> Markdown:
         """Return the versions of the packages that decided the numbers, as a table."""
         found: dict[str, set[str]] = {}
-        for entry in self.quantities.results.manifest.runs.values():
+        for entry in self.quantities.shown.values():
             for part in (entry.training, *entry.analyses.values()):
                 for name, version in part.packages.items():
                     found.setdefault(name, set()).add(version)

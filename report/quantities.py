@@ -11,7 +11,7 @@ from functools import cached_property
 import pandas as pd
 
 from analysis import published
-from analysis.results import Results
+from analysis.results import Results, RunEntry
 from analysis.study import CLASSES, Study
 from report.figures import Markdown
 
@@ -39,11 +39,24 @@ class Quantities:
         return self.results.table("estimates")
 
     @cached_property
+    def shown(self) -> dict[str, RunEntry]:
+        """Return the runs of complete repeats: only they are shown."""
+        names = [run for runs in self.results.complete_repeats().values() for run in runs]
+        return {name: self.results.manifest.runs[name] for name in names}
+
+    @cached_property
     def predictions(self) -> pd.DataFrame:
-        """Return the predictions of the runs in complete repeats."""
-        table = self.results.table("predictions")
-        runs = [run for runs in self.results.complete_repeats().values() for run in runs]
-        return table[table["run"].isin(runs)]
+        """Return the predictions of the runs that are shown."""
+        return self._shown_rows("predictions")
+
+    def of_layer(self, table: str, layer: str) -> pd.DataFrame:
+        """Return the rows of ``saliency`` or ``maps`` that belong to a layer."""
+        rows = self._shown_rows(table)
+        return rows[rows["layer"] == layer]
+
+    def _shown_rows(self, name: str) -> pd.DataFrame:
+        table = self.results.table(name)
+        return table[table["run"].isin(list(self.shown))]
 
     def rows(
         self, quantity: str, *, attack: str = NONE, layer: str = NONE, epsilon: float | None = 0.0
@@ -115,7 +128,7 @@ class Quantities:
 
     def map_size(self, layer: str) -> str:
         """Return the size of a layer's maps, such as ``4×4``."""
-        maps = self.results.table("maps").query("layer == @layer")
+        maps = self.of_layer("maps", layer)
         return f"{maps['row'].max() + 1}×{maps['column'].max() + 1}"
 
     def spread(self, group: str = "all") -> str:
@@ -126,10 +139,7 @@ class Quantities:
     @property
     def missing_maps(self) -> str:
         """Return how many maps of the layer are zero everywhere."""
-        layer = self.layer
-        return thousands(
-            int(self.results.table("saliency").query("layer == @layer")["spread"].isna().sum())
-        )
+        return thousands(self.of_layer("saliency", self.layer)["spread"].isna().sum())
 
     # Attacks
 
@@ -162,7 +172,7 @@ class Quantities:
     @property
     def data_paragraph(self) -> str:
         """Return how the images were divided, and into what."""
-        fitted = [run.training.training_images for run in self.results.manifest.runs.values()]
+        fitted = [run.training.training_images for run in self.shown.values()]
         each = f"Each network is trained on {_range(fitted)} images"
         if self.study.split.kind == "fixed":
             return f"{self._data_sentence} {each} and evaluated on the {self.images} test images."
@@ -255,7 +265,7 @@ class Quantities:
     @property
     def runs(self) -> int:
         """Return the number of trained networks behind the numbers."""
-        return self.predictions["run"].nunique()
+        return len(self.shown)
 
     @property
     def basis(self) -> str:
@@ -273,8 +283,8 @@ class Quantities:
     @property
     def date(self) -> str:
         """Return the day on which the last analysis was finished."""
-        entries = self.results.manifest.runs.values()
-        return max(a.finished for run in entries for a in run.analyses.values())[:10]
+        entries = [a for run in self.shown.values() for a in run.analyses.values()]
+        return max(entry.finished for entry in entries)[:10]
 
 
 def _original_epsilon(number: int) -> float:

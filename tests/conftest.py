@@ -21,7 +21,7 @@ from analysis import paths, training
 from analysis.datasets import ImageSet
 from analysis.model import Classifier
 from analysis.study import Study
-from tests.workplace import Workplace, new_workplace, run_main
+from tests.playground import Playground, new_playground, run_main
 
 CPU = torch.device("cpu")
 # At 64×64 its layer3 is 4×4 and its layer2 8×8, as layer4 and layer3 of a ResNet-18 are at 128×128.
@@ -88,18 +88,18 @@ def learned(digits: ImageSet, tmp_path_factory: pytest.TempPathFactory) -> Class
 
 
 @pytest.fixture
-def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workplace:
-    """Return a workplace in which nothing has been done yet; this process works there too."""
-    place = new_workplace(tmp_path)
+def playground(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Playground:
+    """Return a playground in which nothing has been done yet; this process works there too."""
+    place = new_playground(tmp_path)
     for name, value in place.variables.items():
         monkeypatch.setenv(name, value)
     return place
 
 
 @pytest.fixture(scope="session")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Workplace:
-    """Return a workplace in which the tiny study ran from beginning to end; not to be changed."""
-    place = new_workplace(tmp_path_factory.mktemp("undisturbed"))
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Playground:
+    """Return a playground in which the tiny study ran from beginning to end; not to be changed."""
+    place = new_playground(tmp_path_factory.mktemp("undisturbed"))
     with pytest.MonkeyPatch.context() as monkeypatch:
         for name, value in place.variables.items():
             monkeypatch.setenv(name, value)
@@ -108,10 +108,10 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Workplace:
 
 
 @pytest.fixture
-def finished(undisturbed: Workplace, workplace: Workplace) -> Workplace:
-    """Return a copy of the undisturbed workplace, to be damaged at will."""
-    shutil.copytree(undisturbed.folder, workplace.folder, dirs_exist_ok=True)
-    return workplace
+def finished(undisturbed: Playground, playground: Playground) -> Playground:
+    """Return a copy of the undisturbed playground, to be damaged at will."""
+    shutil.copytree(undisturbed.folder, playground.folder, dirs_exist_ok=True)
+    return playground
 
 
 @pytest.fixture

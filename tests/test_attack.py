@@ -225,7 +225,7 @@ def test_without_perturbation_the_predictions_stand(
 ) -> None:
     clean = predict(learned, batch)
     for name in (FGSM, RANDOM_SIGN):
-        still = rows.query("attack == @name and epsilon == 0")
+        still = rows[(rows["attack"] == name) & (rows["epsilon"] == 0)]
         for column in ("index", "label", "predicted", "confidence"):
             assert np.array_equal(still[column], clean[column]), column
 

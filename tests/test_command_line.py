@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from analysis import paths, study
-from tests.workplace import TINY, Workplace
+from tests.playground import TINY, Playground
 
 Command = Callable[..., tuple[int, str, str]]
 STEPS = ("training", "predictions", "saliency", "attacks")
@@ -45,7 +45,7 @@ def refused(answer: tuple[int, str, str], *words: str, status: int = 1) -> str:
     ],
 )
 def test_a_wrong_command_is_answered_in_one_line(
-    workplace: Workplace, command: Command, arguments: list[str], word: str
+    playground: Playground, command: Command, arguments: list[str], word: str
 ) -> None:
     errors = refused(command(*arguments), word, status=2)
     assert len(errors.splitlines()) == 1
@@ -62,7 +62,7 @@ def test_help_names_every_command(command: Command) -> None:
     "asked, nearest", [("svhn-subst", "svhn-subset"), ("dmo", "demo"), ("absent.toml", "")]
 )
 def test_an_unknown_study_is_answered_with_the_nearest(
-    workplace: Workplace, command: Command, verb: str, asked: str, nearest: str
+    playground: Playground, command: Command, verb: str, asked: str, nearest: str
 ) -> None:
     errors = refused(command(verb, asked), repr(asked), nearest)
     assert len(errors.splitlines()) == 1
@@ -82,10 +82,10 @@ def test_an_unknown_study_is_answered_with_the_nearest(
 )
 @pytest.mark.parametrize("verb", ["run", "status"])
 def test_a_wrong_study_file_is_named_with_the_key(
-    workplace: Workplace, command: Command, verb: str, old: str, new: str, words: list[str]
+    playground: Playground, command: Command, verb: str, old: str, new: str, words: list[str]
 ) -> None:
-    workplace.edit(old, new)
-    refused(command(verb, workplace.study), "tiny.toml", *words)
+    playground.edit(old, new)
+    refused(command(verb, playground.study), "tiny.toml", *words)
 
 
 # ------------------------------------------------------------------------------ status
@@ -95,9 +95,9 @@ def steps(**states: str) -> str:
     return "  ".join(f"{step} {states.get(step, 'done')}" for step in STEPS)
 
 
-def test_status_before_the_first_run(workplace: Workplace, command: Command) -> None:
+def test_status_before_the_first_run(playground: Playground, command: Command) -> None:
     missing = steps(**dict.fromkeys(STEPS, "missing"))
-    assert command("status", workplace.study) == (
+    assert command("status", playground.study) == (
         0,
         f"tiny: 0 of 2 runs done\n  r0f0   {missing}\n  r1f0   {missing}\n"
         "  all    estimates missing\n",
@@ -106,7 +106,7 @@ def test_status_before_the_first_run(workplace: Workplace, command: Command) -> 
 
 
 def test_status_tells_what_is_stale_and_what_is_broken(
-    finished: Workplace, command: Command
+    finished: Playground, command: Command
 ) -> None:
     assert command("status", finished.study)[1] == (
         f"tiny: 2 of 2 runs done\n  r0f0   {steps()}\n  r1f0   {steps()}\n  all    estimates done\n"
@@ -124,7 +124,7 @@ def test_status_tells_what_is_stale_and_what_is_broken(
     )
 
 
-def test_status_of_all_studies(workplace: Workplace, command: Command) -> None:
+def test_status_of_all_studies(playground: Playground, command: Command) -> None:
     status, out, errors = command("status")
     assert (status, errors) == (0, "")
     headings = [line for line in out.splitlines() if not line.startswith(" ")]
@@ -132,7 +132,7 @@ def test_status_of_all_studies(workplace: Workplace, command: Command) -> None:
     assert all(": 0 of " in line for line in headings)
 
 
-def test_status_changes_nothing(finished: Workplace, command: Command) -> None:
+def test_status_changes_nothing(finished: Playground, command: Command) -> None:
     finished.table("maps").unlink()
     before = sorted(finished.folder.rglob("*"))
     command("status", finished.study)
@@ -142,20 +142,20 @@ def test_status_changes_nothing(finished: Workplace, command: Command) -> None:
 # ------------------------------------------------------------------------------ verify
 
 
-def test_verify_counts_the_files(finished: Workplace, command: Command) -> None:
+def test_verify_counts_the_files(finished: Playground, command: Command) -> None:
     status, out, errors = command("verify", finished.study)
     assert (status, errors) == (0, "")
     assert out == "tiny: 11 files agree with the manifest and their schemas\n"
 
 
-def test_verify_names_a_broken_file(finished: Workplace, command: Command) -> None:
+def test_verify_names_a_broken_file(finished: Playground, command: Command) -> None:
     path = finished.table("saliency")
     path.write_bytes(path.read_bytes()[:-1])
     refused(command("verify", finished.study), path.name, "truncated", "python -m analysis run")
 
 
 def test_verify_tells_when_the_study_has_changed_since(
-    finished: Workplace, command: Command
+    finished: Playground, command: Command
 ) -> None:
     finished.edit("learning_rate = 2e-3", "learning_rate = 3e-3")
     status, out, _ = command("verify", finished.study)
@@ -163,26 +163,28 @@ def test_verify_tells_when_the_study_has_changed_since(
 
 
 def test_verify_of_a_study_without_results_says_how_to_compute_them(
-    workplace: Workplace, command: Command
+    playground: Playground, command: Command
 ) -> None:
-    asked = str(workplace.study)
+    asked = str(playground.study)
     refused(command("verify", asked), "holds no results", f"`python -m analysis run {asked}`")
     refused(command("verify", "demo"), "holds no results", "`python -m analysis run demo`")
 
 
 def test_verify_of_all_studies_checks_those_that_have_results(
-    workplace: Workplace, command: Command
+    playground: Playground, command: Command
 ) -> None:
     assert command("verify") == (0, "", "")
 
 
-def test_a_damaged_manifest_stops_every_command(finished: Workplace, command: Command) -> None:
+def test_a_damaged_manifest_stops_every_command(finished: Playground, command: Command) -> None:
     (finished.results / "manifest.json").write_text("{")
     for verb in ("run", "status", "verify"):
         refused(command(verb, finished.study), "manifest.json is damaged", "git restore")
 
 
-def test_results_of_another_study_stop_every_command(finished: Workplace, command: Command) -> None:
+def test_results_of_another_study_stop_every_command(
+    finished: Playground, command: Command
+) -> None:
     other = finished.folder / "other.toml"
     other.write_text(TINY)
     shutil.copytree(finished.results, finished.results.with_name("other"))
@@ -194,10 +196,10 @@ def test_results_of_another_study_stop_every_command(finished: Workplace, comman
 
 
 def test_a_file_in_the_place_of_a_folder_is_told_in_one_line(
-    workplace: Workplace, command: Command
+    playground: Playground, command: Command
 ) -> None:
-    (workplace.folder / "cache").write_text("in the way")
-    refused(command("run", workplace.study), str(workplace.folder / "cache"))
+    (playground.folder / "cache").write_text("in the way")
+    refused(command("run", playground.study), str(playground.folder / "cache"))
 
 
 # What takes seconds to import, and is not needed to say that there is nothing to do.
@@ -205,7 +207,7 @@ HEAVY = {"torch", "torchvision", "timm", "captum", "art", "sklearn", "statsmodel
 
 
 @pytest.mark.parametrize("verb", ["run", "status", "verify"])
-def test_what_only_looks_imports_nothing_heavy(finished: Workplace, verb: str) -> None:
+def test_what_only_looks_imports_nothing_heavy(finished: Playground, verb: str) -> None:
     code = (
         "import json, sys; from analysis.__main__ import main; status = main(sys.argv[1:])\n"
         "print(json.dumps([status, sorted(name for name in sys.modules if '.' not in name)]))"
@@ -271,11 +273,11 @@ print(json.dumps([few, many, peaks("resnet18", 64)]))
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs Linux's /proc")
-def test_probes_need_memory_for_one_batch_however_many_images(workplace: Workplace) -> None:
-    workplace.edit("[0, 0.01, 0.05]", "[0, 0.05]")
-    workplace.edit('["layer2.0", "layer1.0"]', '["layer2.0"]')
+def test_probes_need_memory_for_one_batch_however_many_images(playground: Playground) -> None:
+    playground.edit("[0, 0.01, 0.05]", "[0, 0.05]")
+    playground.edit('["layer2.0", "layer1.0"]', '["layer2.0"]')
     done = subprocess.run(
-        [sys.executable, "-c", PEAKS, str(workplace.study)],
+        [sys.executable, "-c", PEAKS, str(playground.study)],
         cwd=paths.ROOT,
         # Large pieces of memory go back to the system at once: the same peak each time.
         env={**os.environ, "MALLOC_MMAP_THRESHOLD_": "262144"},

@@ -177,7 +177,7 @@ def tables(study: Study, images: ImageSet) -> dict[str, pd.DataFrame]:
     classifier = with_fixed_weights(models.build(study.model, seed=0, device=CPU))
     classifier = classifier.eval().requires_grad_(False)
     found: dict[str, pd.DataFrame] = {}
-    for name, probe in probes.PROBES.items():
+    for probe in probes.PROBES.values():
         part = batches(images, images.positions("test"), device=CPU)
         found |= probe(study, study.runs[0], classifier, part, found)
     return found

@@ -24,7 +24,7 @@ from analysis.errors import UserError
 from analysis.files import TEMPORARY, sha256
 from analysis.results import Results
 from analysis.study import Model
-from tests.workplace import Workplace
+from tests.playground import Playground
 
 CPU = torch.device("cpu")
 Command = Callable[..., tuple[int, str, str]]
@@ -33,11 +33,11 @@ LONG = "[{ size = 32, epochs = 1 }, { size = 64, epochs = 2 }]"
 SHORT = "[{ size = 32, epochs = 1 }]"
 
 
-def opened(place: Workplace) -> Results:
+def opened(place: Playground) -> Results:
     return results.load("tiny", folder=place.results)
 
 
-def files(place: Workplace) -> dict[tuple[str, str], str]:
+def files(place: Playground) -> dict[tuple[str, str], str]:
     """Return the file of each table of each run but the history, which holds durations."""
     found = {}
     for run, entry in opened(place).manifest.runs.items():
@@ -46,8 +46,8 @@ def files(place: Workplace) -> dict[tuple[str, str], str]:
     return found | {("all", name): t.file for name, t in opened(place).manifest.derived.items()}
 
 
-def assert_equal(place: Workplace, other: Workplace) -> None:
-    """Check that the results of two workplaces differ in nothing but durations."""
+def assert_equal(place: Playground, other: Playground) -> None:
+    """Check that the results of two playgrounds differ in nothing but durations."""
     assert opened(place).verify() == opened(other).verify()
     # Files are named after their content.
     assert files(place) == files(other)
@@ -55,7 +55,7 @@ def assert_equal(place: Workplace, other: Workplace) -> None:
     assert_frame_equal(*histories)
 
 
-def run(place: Workplace, say: Callable[[str], None] = lambda line: None) -> bool:
+def run(place: Playground, say: Callable[[str], None] = lambda line: None) -> bool:
     return pipeline.run(study.load(place.study), data=place.folder, device=CPU, say=say)
 
 
@@ -67,7 +67,7 @@ def one_line_or_two(errors: str) -> str:
 # ------------------------------------------------------------------------------ from the start
 
 
-def test_a_run_ends_with_every_table(undisturbed: Workplace) -> None:
+def test_a_run_ends_with_every_table(undisturbed: Playground) -> None:
     store = opened(undisturbed)
     per_image = 60 * 2
     assert len(store.table("predictions")) == per_image
@@ -80,21 +80,21 @@ def test_a_run_ends_with_every_table(undisturbed: Workplace) -> None:
     assert not list(undisturbed.folder.rglob(f"{TEMPORARY}*"))
 
 
-def test_the_runs_of_a_study_differ(undisturbed: Workplace) -> None:
+def test_the_runs_of_a_study_differ(undisturbed: Playground) -> None:
     first, second = (load_file(path) for path in undisturbed.weights())
     assert not torch.equal(first["network.fc.weight"], second["network.fc.weight"])
     names = files(undisturbed)
     assert names["r0f0", "predictions"] != names["r1f0", "predictions"]
 
 
-def test_attacks_without_size_are_the_clean_predictions(undisturbed: Workplace) -> None:
+def test_attacks_without_size_are_the_clean_predictions(undisturbed: Playground) -> None:
     attacks = opened(undisturbed).table("attacks")
     clean = opened(undisturbed).table("predictions")[["run", "index", "predicted", "confidence"]]
     for _, rows in attacks[attacks["epsilon"] == 0].groupby("attack"):
         assert_frame_equal(rows[clean.columns].reset_index(drop=True), clean)
 
 
-def test_the_estimates_are_of_the_stored_predictions(undisturbed: Workplace) -> None:
+def test_the_estimates_are_of_the_stored_predictions(undisturbed: Playground) -> None:
     table = opened(undisturbed).table("estimates")
     chosen = table.query("quantity == 'accuracy' and attack == 'none' and group == 'all'")
     predictions = opened(undisturbed).table("predictions")
@@ -106,7 +106,7 @@ def test_the_estimates_are_of_the_stored_predictions(undisturbed: Workplace) -> 
     assert row["between_repeats"] == pytest.approx(right.groupby(predictions["run"]).mean().std())
 
 
-def test_a_second_run_has_nothing_to_do(finished: Workplace, command: Command) -> None:
+def test_a_second_run_has_nothing_to_do(finished: Playground, command: Command) -> None:
     before = {path: path.stat().st_mtime_ns for path in finished.folder.rglob("*.*")}
     assert command("run", finished.study) == (0, "tiny: nothing to do.\n", "")
     assert run(finished) is False
@@ -114,44 +114,44 @@ def test_a_second_run_has_nothing_to_do(finished: Workplace, command: Command) -
     assert after == before
 
 
-def test_progress_is_told_step_by_step(workplace: Workplace) -> None:
-    workplace.edit(LONG, SHORT)
-    workplace.edit("repeats = 2", "repeats = 1")
+def test_progress_is_told_step_by_step(playground: Playground) -> None:
+    playground.edit(LONG, SHORT)
+    playground.edit("repeats = 2", "repeats = 1")
     lines: list[str] = []
-    assert run(workplace, lines.append) is True
+    assert run(playground, lines.append) is True
     steps = ["r0f0 epoch 1", "r0f0 predictions", "r0f0 saliency", "r0f0 attacks"]
     assert [line[:16].strip() for line in lines] == steps
     assert "loss" in lines[0] and "left" in lines[0]
     assert "100% done" in lines[-1] and "left" not in lines[-1]
 
 
-def test_folds_together_predict_every_image_once(workplace: Workplace) -> None:
-    workplace.edit(LONG, SHORT)
-    workplace.edit('kind = "fixed", repeats = 2', 'kind = "photo-folds", folds = 2')
+def test_folds_together_predict_every_image_once(playground: Playground) -> None:
+    playground.edit(LONG, SHORT)
+    playground.edit('kind = "fixed", repeats = 2', 'kind = "photo-folds", folds = 2')
 
     def stop_after_first(line: str) -> None:
         if line.startswith("r0f0 attacks"):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        run(workplace, stop_after_first)
+        run(playground, stop_after_first)
     # Half of the images say nothing about the whole.
-    assert opened(workplace).manifest.derived == {}
-    run(workplace)
-    table = opened(workplace).table("predictions")
+    assert opened(playground).manifest.derived == {}
+    run(playground)
+    table = opened(playground).table("predictions")
     assert sorted(table["index"]) == list(range(60))
     assert (table.groupby("photo")["run"].nunique() == 1).all()
-    row = opened(workplace).table("estimates").iloc[0]
+    row = opened(playground).table("estimates").iloc[0]
     assert (row["images"], row["repeats"]) == (60, 1)
 
 
-def test_digits_without_images_have_no_estimates(workplace: Workplace) -> None:
-    workplace.edit("test = 60", "test = 5")
-    workplace.edit("repeats = 2", "repeats = 1")
-    workplace.edit(LONG, SHORT)
-    run(workplace)
-    accuracy = opened(workplace).table("estimates").query("quantity == 'accuracy'")
-    labels = opened(workplace).table("predictions")["label"]
+def test_digits_without_images_have_no_estimates(playground: Playground) -> None:
+    playground.edit("test = 60", "test = 5")
+    playground.edit("repeats = 2", "repeats = 1")
+    playground.edit(LONG, SHORT)
+    run(playground)
+    accuracy = opened(playground).table("estimates").query("quantity == 'accuracy'")
+    labels = opened(playground).table("predictions")["label"]
     assert set(accuracy["group"]) == {"all", *labels.astype(str)} != set("0123456789") | {"all"}
 
 
@@ -159,7 +159,7 @@ def test_digits_without_images_have_no_estimates(workplace: Workplace) -> None:
 
 
 def test_stopped_after_every_step_it_goes_on_to_the_same_results(
-    workplace: Workplace, undisturbed: Workplace
+    playground: Playground, undisturbed: Playground
 ) -> None:
     said: list[str] = []
 
@@ -169,17 +169,17 @@ def test_stopped_after_every_step_it_goes_on_to_the_same_results(
 
     while True:
         try:
-            run(workplace, stop)
+            run(playground, stop)
         except KeyboardInterrupt:
             continue
         break
     # Every step was begun once: nothing that was finished is done again.
     steps = [*(f"epoch {n}" for n in (1, 2, 3)), "predictions", "saliency", "attacks"]
     assert said == [f"{name} {step}" for name in ("r0f0", "r1f0") for step in steps]
-    assert_equal(workplace, undisturbed)
+    assert_equal(playground, undisturbed)
 
 
-def start_until(place: Workplace, step: str) -> subprocess.Popen:
+def start_until(place: Playground, step: str) -> subprocess.Popen:
     """Start the study in another process and return when it says that a step is done."""
     process = place.start("run", place.study)
     for line in process.stdout:
@@ -189,10 +189,10 @@ def start_until(place: Workplace, step: str) -> subprocess.Popen:
 
 
 def end(process: subprocess.Popen, how: signal.Signals) -> None:
-    """End a process and check that it was in the middle of its first run, and how it went."""
+    """End a process and check that it was in the middle of its work, and how it went."""
     process.send_signal(how)
     rest, errors = process.communicate(timeout=600)
-    assert "r1f0" not in rest
+    assert "r1f0 attacks" not in rest
     if how == signal.SIGKILL:
         assert process.returncode == -signal.SIGKILL
     else:
@@ -201,61 +201,61 @@ def end(process: subprocess.Popen, how: signal.Signals) -> None:
 
 
 def test_killed_in_the_middle_of_steps_it_goes_on_to_the_same_results(
-    workplace: Workplace, undisturbed: Workplace
+    playground: Playground, undisturbed: Playground
 ) -> None:
-    end(start_until(workplace, "r0f0 epoch 1"), signal.SIGKILL)
+    end(start_until(playground, "r0f0 epoch 1"), signal.SIGKILL)
     assert results.load_if_any("tiny") is None
-    end(start_until(workplace, "r0f0 predictions"), signal.SIGKILL)
-    assert opened(workplace).verify() >= 2
-    end(start_until(workplace, "r0f0 saliency"), signal.SIGINT)
-    assert opened(workplace).verify() >= 4
+    end(start_until(playground, "r0f0 predictions"), signal.SIGKILL)
+    assert opened(playground).verify() >= 2
+    end(start_until(playground, "r0f0 saliency"), signal.SIGINT)
+    assert opened(playground).verify() >= 4
     lines: list[str] = []
-    run(workplace, lines.append)
+    run(playground, lines.append)
     assert not any(line.startswith(("r0f0 epoch", "r0f0 predictions")) for line in lines)
-    assert_equal(workplace, undisturbed)
-    assert not list(workplace.folder.rglob(f"{TEMPORARY}*"))
-    assert not list(workplace.folder.rglob("checkpoint*"))
+    assert_equal(playground, undisturbed)
+    assert not list(playground.folder.rglob(f"{TEMPORARY}*"))
+    assert not list(playground.folder.rglob("checkpoint*"))
 
 
 def test_a_second_run_at_the_same_time_is_refused_and_nothing_is_lost(
-    workplace: Workplace, undisturbed: Workplace, command: Command
+    playground: Playground, undisturbed: Playground, command: Command
 ) -> None:
-    first = start_until(workplace, "r0f0 epoch 2")
+    first = start_until(playground, "r0f0 epoch 2")
     # Held still, so that it cannot end before the second run begins.
     first.send_signal(signal.SIGSTOP)
     try:
-        status, out, errors = command("run", workplace.study)
+        status, out, errors = command("run", playground.study)
         assert (status, out) == (1, "")
         assert "being run already; nothing was changed" in one_line_or_two(errors)
         # Looking is not running.
-        assert command("status", workplace.study)[0] == 0
+        assert command("status", playground.study)[0] == 0
     finally:
         first.send_signal(signal.SIGCONT)
     end(first, signal.SIGTERM)
     # The lock goes with the process that held it.
-    status, out, _ = command("run", workplace.study)
-    assert status == 0 and out.startswith("r0f0 epoch 3")
-    assert_equal(workplace, undisturbed)
+    status, out, _ = command("run", playground.study)
+    assert status == 0 and "r0f0 epoch 1" not in out and "r0f0 epoch 2" not in out
+    assert_equal(playground, undisturbed)
 
 
-def test_a_refused_run_does_not_keep_others_out(workplace: Workplace) -> None:
-    workplace.edit("layer1.0", "layer9.0")
+def test_a_refused_run_does_not_keep_others_out(playground: Playground) -> None:
+    playground.edit("layer1.0", "layer9.0")
     with pytest.raises(UserError):
-        run(workplace)
-    workplace.edit("layer9.0", "layer1.0")
-    workplace.edit(LONG, SHORT)
-    workplace.edit("repeats = 2", "repeats = 1")
-    assert run(workplace)
+        run(playground)
+    playground.edit("layer9.0", "layer1.0")
+    playground.edit(LONG, SHORT)
+    playground.edit("repeats = 2", "repeats = 1")
+    assert run(playground)
 
 
-def test_what_killed_writers_left_in_the_cache_is_removed(workplace: Workplace) -> None:
-    workplace.edit(LONG, SHORT)
-    workplace.edit("repeats = 2", "repeats = 1")
-    chosen = study.load(workplace.study)
+def test_what_killed_writers_left_in_the_cache_is_removed(playground: Playground) -> None:
+    playground.edit(LONG, SHORT)
+    playground.edit("repeats = 2", "repeats = 1")
+    chosen = study.load(playground.study)
     folder = trained.folder(chosen, chosen.runs[0])
     folder.mkdir(parents=True)
     (folder / f"{TEMPORARY}abc.safetensors").write_bytes(bytes(1000))
-    run(workplace)
+    run(playground)
     assert os.listdir(folder) == ["weights.safetensors"]
 
 
@@ -263,18 +263,18 @@ def test_what_killed_writers_left_in_the_cache_is_removed(workplace: Workplace) 
 
 
 @pytest.fixture
-def stopped(workplace: Workplace) -> Workplace:
-    """Return a workplace whose first run was stopped after its first epoch."""
+def stopped(playground: Playground) -> Playground:
+    """Return a playground whose first run was stopped after its first epoch."""
 
     def stop(line: str) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        run(workplace, stop)
-    return workplace
+        run(playground, stop)
+    return playground
 
 
-def checkpoint_of(place: Workplace) -> Path:
+def checkpoint_of(place: Playground) -> Path:
     (path,) = (place.folder / "cache").rglob("checkpoint.safetensors")
     return path
 
@@ -299,7 +299,7 @@ def foreign(path: Path) -> None:
     ],
 )
 def test_a_checkpoint_that_is_not_in_order_is_named_and_can_be_deleted(
-    stopped: Workplace, command: Command, damage: Callable[[Path], object], word: str
+    stopped: Playground, command: Command, damage: Callable[[Path], object], word: str
 ) -> None:
     path = checkpoint_of(stopped)
     damage(path)
@@ -312,7 +312,7 @@ def test_a_checkpoint_that_is_not_in_order_is_named_and_can_be_deleted(
 
 
 def test_after_the_advice_is_taken_the_results_are_the_same(
-    stopped: Workplace, undisturbed: Workplace
+    stopped: Playground, undisturbed: Playground
 ) -> None:
     checkpoint_of(stopped).unlink()
     run(stopped)
@@ -321,7 +321,7 @@ def test_after_the_advice_is_taken_the_results_are_the_same(
 
 @pytest.mark.parametrize("damage", [of_another_architecture, lambda path: path.write_bytes(b"x")])
 def test_weights_that_are_not_in_order_are_named(
-    finished: Workplace, command: Command, damage: Callable[[Path], object]
+    finished: Playground, command: Command, damage: Callable[[Path], object]
 ) -> None:
     finished.edit("[0, 0.01, 0.05]", "[0, 0.01, 0.04]")
     path = finished.weights()[0]
@@ -333,7 +333,7 @@ def test_weights_that_are_not_in_order_are_named(
     assert files(finished) == before
 
 
-def test_broken_tables_are_computed_again(finished: Workplace, undisturbed: Workplace) -> None:
+def test_broken_tables_are_computed_again(finished: Playground, undisturbed: Playground) -> None:
     # In two runs, so that mending the first meets what is still broken in the second.
     finished.table("attacks", "r0f0").write_bytes(b"PAR1")
     finished.table("predictions", "r1f0").unlink()
@@ -349,7 +349,7 @@ def test_broken_tables_are_computed_again(finished: Workplace, undisturbed: Work
 
 
 def test_a_broken_history_comes_back_from_the_weights(
-    finished: Workplace, undisturbed: Workplace
+    finished: Playground, undisturbed: Playground
 ) -> None:
     finished.table("history").write_bytes(b"PAR1")
     assert run(finished)
@@ -357,7 +357,7 @@ def test_a_broken_history_comes_back_from_the_weights(
 
 
 def test_a_broken_history_without_weights_is_replaced(
-    finished: Workplace, undisturbed: Workplace
+    finished: Playground, undisturbed: Playground
 ) -> None:
     # Trained again it has other durations, so another name: the broken file must not stay behind.
     for path in finished.weights():
@@ -369,7 +369,7 @@ def test_a_broken_history_without_weights_is_replaced(
 
 @pytest.mark.parametrize("damage", ["deleted", "altered"])
 def test_broken_estimates_are_computed_again_without_images(
-    finished: Workplace, undisturbed: Workplace, command: Command, damage: str
+    finished: Playground, undisturbed: Playground, command: Command, damage: str
 ) -> None:
     path = finished.table("estimates", "all")
     path.unlink()
@@ -383,7 +383,7 @@ def test_broken_estimates_are_computed_again_without_images(
 
 
 def test_results_from_before_estimates_had_a_digest_get_one(
-    finished: Workplace, undisturbed: Workplace, command: Command
+    finished: Playground, undisturbed: Playground, command: Command
 ) -> None:
     finished.edit_manifest(lambda content: content["derived"]["estimates"].pop("digest"))
     assert opened(finished).verify() == 11
@@ -394,7 +394,7 @@ def test_results_from_before_estimates_had_a_digest_get_one(
 # ------------------------------------------------------------------------------ changed
 
 
-def test_other_attacks_are_the_only_thing_done_again(finished: Workplace) -> None:
+def test_other_attacks_are_the_only_thing_done_again(finished: Playground) -> None:
     before, trained_before = files(finished), opened(finished).manifest.runs
     finished.edit("[0, 0.01, 0.05]", "[0, 0.01, 0.04]")
     lines: list[str] = []
@@ -410,7 +410,7 @@ def test_other_attacks_are_the_only_thing_done_again(finished: Workplace) -> Non
     assert run(finished) is False
 
 
-def test_half_way_through_a_change_old_and_new_are_not_mixed(finished: Workplace) -> None:
+def test_half_way_through_a_change_old_and_new_are_not_mixed(finished: Playground) -> None:
     finished.edit("[0, 0.01, 0.05]", "[0, 0.01, 0.04]")
 
     def stop(line: str) -> None:
@@ -430,7 +430,7 @@ def test_half_way_through_a_change_old_and_new_are_not_mixed(finished: Workplace
 
 
 def test_a_raised_version_is_done_again_to_the_same_tables(
-    finished: Workplace, undisturbed: Workplace, monkeypatch: pytest.MonkeyPatch
+    finished: Playground, undisturbed: Playground, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     raised = replace(ANALYSES["saliency"], version=ANALYSES["saliency"].version + 1)
     monkeypatch.setitem(ANALYSES, "saliency", raised)
@@ -441,7 +441,7 @@ def test_a_raised_version_is_done_again_to_the_same_tables(
 
 
 def test_without_weights_an_analysis_trains_again_to_the_same_results(
-    finished: Workplace, undisturbed: Workplace
+    finished: Playground, undisturbed: Playground
 ) -> None:
     for path in finished.weights():
         path.unlink()
@@ -463,7 +463,9 @@ def assert_tensors_equal(path: Path, other: Path) -> None:
     assert all(torch.equal(value, others[name]) for name, value in tensors.items())
 
 
-def test_results_of_other_weights_are_replaced(finished: Workplace, undisturbed: Workplace) -> None:
+def test_results_of_other_weights_are_replaced(
+    finished: Playground, undisturbed: Playground
+) -> None:
     # The weights of the second run in the place of the first's.
     first, second = finished.weights()
     shutil.copy(second, first)
@@ -478,7 +480,7 @@ def test_results_of_other_weights_are_replaced(finished: Workplace, undisturbed:
 
 
 def test_another_version_of_training_does_not_take_old_weights(
-    finished: Workplace, monkeypatch: pytest.MonkeyPatch
+    finished: Playground, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     old = finished.weights()
     finished.edit("repeats = 2", "repeats = 1")
@@ -491,7 +493,7 @@ def test_another_version_of_training_does_not_take_old_weights(
 
 
 def test_more_repeats_add_runs_and_keep_the_old_files(
-    finished: Workplace, undisturbed: Workplace
+    finished: Playground, undisturbed: Playground
 ) -> None:
     before = files(undisturbed)
     histories = {finished.table("history", run).name for run in ("r0f0", "r1f0")}
@@ -512,7 +514,7 @@ def test_more_repeats_add_runs_and_keep_the_old_files(
 
 @pytest.mark.parametrize("attack", ["[0, 0.01, 0.05]", "[0, 0.01, 0.04]"])
 def test_fewer_repeats_leave_the_others_out(
-    finished: Workplace, undisturbed: Workplace, attack: str
+    finished: Playground, undisturbed: Playground, attack: str
 ) -> None:
     # With and without something else to do.
     finished.edit("repeats = 2", "repeats = 1")
@@ -531,7 +533,7 @@ def test_fewer_repeats_leave_the_others_out(
     assert_equal(finished, undisturbed)
 
 
-def test_another_seed_is_another_study_not_other_data(finished: Workplace) -> None:
+def test_another_seed_is_another_study_not_other_data(finished: Playground) -> None:
     # The seed draws the digits too, so their digest is another one, rightly.
     finished.edit("seed = 3", "seed = 4")
     finished.edit(LONG, SHORT)
@@ -542,8 +544,8 @@ def test_another_seed_is_another_study_not_other_data(finished: Workplace) -> No
 
 
 def test_other_images_than_those_behind_the_results_are_refused(
-    finished: Workplace,
-    undisturbed: Workplace,
+    finished: Playground,
+    undisturbed: Playground,
     command: Command,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -579,35 +581,35 @@ def test_other_images_than_those_behind_the_results_are_refused(
     ],
 )
 def test_a_study_that_cannot_work_is_refused_before_training(
-    workplace: Workplace, command: Command, old: str, new: str, words: list[str]
+    playground: Playground, command: Command, old: str, new: str, words: list[str]
 ) -> None:
-    workplace.edit(old, new)
-    status, out, errors = command("run", workplace.study)
+    playground.edit(old, new)
+    status, out, errors = command("run", playground.study)
     assert (status, out) == (1, "")
     for word in words:
         assert word in one_line_or_two(errors)
-    assert not list((workplace.folder / "cache").rglob("*.safetensors"))
-    assert not workplace.results.exists()
+    assert not list((playground.folder / "cache").rglob("*.safetensors"))
+    assert not playground.results.exists()
 
 
 @pytest.mark.parametrize("device", ["gpu", "cuda:99", "meta", ""])
 def test_a_device_that_is_not_there_is_refused(
-    workplace: Workplace, command: Command, device: str
+    playground: Playground, command: Command, device: str
 ) -> None:
-    status, out, errors = command("run", workplace.study, "--device", device)
+    status, out, errors = command("run", playground.study, "--device", device)
     assert (status, out) == (1, "")
     assert repr(device) in one_line_or_two(errors) and "--device cpu" in errors
 
 
 def test_missing_data_is_refused_with_where_to_put_it(
-    workplace: Workplace, command: Command, monkeypatch: pytest.MonkeyPatch
+    playground: Playground, command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def offline(*arguments: object, **options: object) -> None:
         raise OSError("no network")
 
     monkeypatch.setattr("torchvision.datasets.utils.urllib.request.urlopen", offline)
-    workplace.edit('"streetdigits", train = 160, test = 60', '"svhn"')
-    status, _, errors = command("run", workplace.study)
+    playground.edit('"streetdigits", train = 160, test = 60', '"svhn"')
+    status, _, errors = command("run", playground.study)
     assert status == 1
     assert "train_32x32.mat" in one_line_or_two(errors) and "FAILURE_MODES_DATA" in errors
 
@@ -634,35 +636,35 @@ def full_disk(monkeypatch: pytest.MonkeyPatch, *, after: int) -> None:
     [(0, "checkpoint"), (3, "weights"), (5, "predictions"), (6, "estimates"), (7, "manifest")],
 )
 def test_a_full_disk_is_told_in_two_lines_and_nothing_is_lost(
-    workplace: Workplace,
-    undisturbed: Workplace,
+    playground: Playground,
+    undisturbed: Playground,
     command: Command,
     monkeypatch: pytest.MonkeyPatch,
     after: int,
     file: str,
 ) -> None:
-    workplace.edit("repeats = 2", "repeats = 1")
+    playground.edit("repeats = 2", "repeats = 1")
     if after:
         # What comes before the refusal is what the undisturbed study had at that moment.
-        shutil.copytree(undisturbed.folder / "cache", workplace.folder / "cache")
+        shutil.copytree(undisturbed.folder / "cache", playground.folder / "cache")
     if after == 3:
-        put_back_the_last_checkpoint(workplace)
+        put_back_the_last_checkpoint(playground)
     with monkeypatch.context() as limited:
         # Training that need not be done again writes nothing.
         full_disk(limited, after={0: 0, 3: 0}.get(after, after - 4))
-        status, _, errors = command("run", workplace.study)
+        status, _, errors = command("run", playground.study)
     assert status == 1
     assert "No space left" in one_line_or_two(errors) and file in errors
-    assert not list(workplace.folder.rglob(f"{TEMPORARY}*"))
-    assert not workplace.results.exists() or results.load_if_any("tiny") is None
-    assert command("run", workplace.study)[0] == 0
+    assert not list(playground.folder.rglob(f"{TEMPORARY}*"))
+    assert not playground.results.exists() or results.load_if_any("tiny") is None
+    assert command("run", playground.study)[0] == 0
     names = files(undisturbed)
-    for key, name in files(workplace).items():
+    for key, name in files(playground).items():
         assert key == ("all", "estimates") or names[key] == name
-    opened(workplace).verify()
+    opened(playground).verify()
 
 
-def put_back_the_last_checkpoint(place: Workplace) -> None:
+def put_back_the_last_checkpoint(place: Playground) -> None:
     """Turn the finished first run into one whose last epoch is done and whose weights are not."""
     chosen = study.load(place.study)
     weights = trained.weights(chosen, chosen.runs[0])
@@ -679,25 +681,25 @@ def put_back_the_last_checkpoint(place: Workplace) -> None:
 
 
 def test_a_write_that_the_system_refuses_is_told_with_the_file(
-    workplace: Workplace, undisturbed: Workplace, command: Command
+    playground: Playground, undisturbed: Playground, command: Command
 ) -> None:
     # The kernel's own refusal in the middle of a checkpoint, whatever library writes it.
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))
     try:
-        status, _, errors = command("run", workplace.study)
+        status, _, errors = command("run", playground.study)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert status == 1
     assert "checkpoint.safetensors: File too large" in one_line_or_two(errors)
-    assert not list((workplace.folder / "cache").rglob("*.safetensors"))
-    assert command("run", workplace.study)[0] == 0
-    assert_equal(workplace, undisturbed)
+    assert not list((playground.folder / "cache").rglob("*.safetensors"))
+    assert command("run", playground.study)[0] == 0
+    assert_equal(playground, undisturbed)
 
 
 def test_a_full_disk_keeps_old_results_readable(
-    finished: Workplace,
-    undisturbed: Workplace,
+    finished: Playground,
+    undisturbed: Playground,
     command: Command,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -708,7 +710,7 @@ def test_a_full_disk_keeps_old_results_readable(
     assert_equal(finished, undisturbed)
 
 
-def test_estimates_do_not_depend_on_the_order_of_runs(undisturbed: Workplace) -> None:
+def test_estimates_do_not_depend_on_the_order_of_runs(undisturbed: Playground) -> None:
     store = opened(undisturbed)
     runs = dict(reversed(store.manifest.runs.items()))
     table = estimates.estimate(store.with_manifest(runs=runs))

@@ -21,7 +21,7 @@ from packaging.utils import canonicalize_name
 
 from analysis import paths, study
 from analysis.__main__ import _parser
-from tests.workplace import Workplace
+from tests.playground import Playground
 
 ROOT = paths.ROOT
 # What has one name on PyPI and another on conda-forge.
@@ -227,7 +227,7 @@ print(results.load("tiny").verify())
 """
 
 
-def test_reports_and_results_are_read_without_what_training_needs(finished: Workplace) -> None:
+def test_reports_and_results_are_read_without_what_training_needs(finished: Playground) -> None:
     absent = not_for_rendering()
     assert {"torch", "timm", "captum", "art", "sklearn", "scipy", "statsmodels"} <= set(absent)
     assert not {"pandas", "pyarrow", "pydantic", "altair"} & set(absent)

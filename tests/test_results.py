@@ -27,12 +27,12 @@ from analysis.errors import UserError
 from analysis.files import TEMPORARY, sha256
 from analysis.results import MANIFEST, Manifest, Results, RunEntry, TableEntry, TrainingEntry
 from analysis.tables import SCHEMAS
-from tests.workplace import Workplace
+from tests.playground import Playground
 
 MEND = "python -m analysis run tiny"
 
 
-def forge(place: Workplace, name: str, change: Callable[[pd.DataFrame], pd.DataFrame]) -> str:
+def forge(place: Playground, name: str, change: Callable[[pd.DataFrame], pd.DataFrame]) -> str:
     """Replace a table of the first run by one that the manifest vouches for; return its name."""
     path = place.table(name)
     forged = change(pq.read_table(path).to_pandas())
@@ -41,7 +41,7 @@ def forge(place: Workplace, name: str, change: Callable[[pd.DataFrame], pd.DataF
     return path.name
 
 
-def vouch_for(place: Workplace, path: Path, *, rows: int | None = None) -> None:
+def vouch_for(place: Playground, path: Path, *, rows: int | None = None) -> None:
     """Make the manifest agree with a file as it is now."""
 
     def change(part: object) -> None:
@@ -134,7 +134,7 @@ def test_the_same_content_has_the_same_name_and_bytes(tmp_path: Path) -> None:
     assert (tmp_path / "a" / first.file).read_bytes() == (tmp_path / "b" / again.file).read_bytes()
 
 
-def test_every_table_of_a_study_has_its_schema_s_columns(finished: Workplace) -> None:
+def test_every_table_of_a_study_has_its_schema_s_columns(finished: Playground) -> None:
     opened = results.load("tiny")
     for name, schema in SCHEMAS.items():
         columns = list(schema.columns)
@@ -142,7 +142,7 @@ def test_every_table_of_a_study_has_its_schema_s_columns(finished: Workplace) ->
         assert list(opened.table(name).columns) == expected
 
 
-def test_the_manifest_says_what_the_results_are_of(finished: Workplace) -> None:
+def test_the_manifest_says_what_the_results_are_of(finished: Playground) -> None:
     content = json.loads((finished.results / MANIFEST).read_text())
     chosen = study.load(finished.study)
     assert content["format"] == 1
@@ -159,13 +159,13 @@ def test_the_manifest_says_what_the_results_are_of(finished: Workplace) -> None:
             assert part["finished"].endswith("+00:00")
 
 
-def test_the_manifest_gives_the_weights_digest(finished: Workplace) -> None:
+def test_the_manifest_gives_the_weights_digest(finished: Playground) -> None:
     content = json.loads((finished.results / MANIFEST).read_text())
     recorded = {run["training"]["weights_sha256"] for run in content["runs"].values()}
     assert recorded == {sha256(path) for path in finished.weights()}
 
 
-def test_files_are_named_after_their_content(finished: Workplace) -> None:
+def test_files_are_named_after_their_content(finished: Playground) -> None:
     opened = results.load("tiny")
     entries = list(opened.manifest.entries())
     # Four tables and a history for each of two runs, and the estimates.
@@ -186,18 +186,18 @@ def read_all() -> int:
     return results.load("tiny").verify()
 
 
-def test_results_in_order_are_accepted(finished: Workplace) -> None:
+def test_results_in_order_are_accepted(finished: Playground) -> None:
     assert read_all() == 11
 
 
 @pytest.mark.parametrize("table", ["history", "predictions", "saliency", "maps", "attacks"])
-def test_a_missing_file_is_named(finished: Workplace, table: str) -> None:
+def test_a_missing_file_is_named(finished: Playground, table: str) -> None:
     path = finished.table(table)
     path.unlink()
     refused(read_all, path.name, "missing", MEND)
 
 
-def test_a_file_that_goes_missing_after_opening_is_named(finished: Workplace) -> None:
+def test_a_file_that_goes_missing_after_opening_is_named(finished: Playground) -> None:
     opened = results.load("tiny")
     path = finished.table("predictions")
     path.unlink()
@@ -206,7 +206,7 @@ def test_a_file_that_goes_missing_after_opening_is_named(finished: Workplace) ->
 
 @pytest.mark.parametrize("table", ["predictions", "attacks"])
 @pytest.mark.parametrize("kept", [0.0, 0.5, 0.99])
-def test_a_truncated_file_is_named(finished: Workplace, table: str, kept: float) -> None:
+def test_a_truncated_file_is_named(finished: Playground, table: str, kept: float) -> None:
     path = finished.table(table)
     content = path.read_bytes()
     path.write_bytes(content[: int(kept * len(content))])
@@ -214,7 +214,7 @@ def test_a_truncated_file_is_named(finished: Workplace, table: str, kept: float)
 
 
 @pytest.mark.parametrize("position", [0, 0.3, 0.999])
-def test_one_altered_bit_is_noticed(finished: Workplace, position: float) -> None:
+def test_one_altered_bit_is_noticed(finished: Playground, position: float) -> None:
     path = finished.table("saliency")
     content = bytearray(path.read_bytes())
     content[int(position * len(content))] ^= 1
@@ -222,13 +222,13 @@ def test_one_altered_bit_is_noticed(finished: Workplace, position: float) -> Non
     refused(read_all, path.name, "truncated or altered", MEND)
 
 
-def test_an_altered_file_of_estimates_is_named(finished: Workplace) -> None:
+def test_an_altered_file_of_estimates_is_named(finished: Playground) -> None:
     path = finished.table("estimates", "all")
     path.write_bytes(path.read_bytes() + b"\0")
     refused(lambda: results.load("tiny").table("estimates"), path.name, "altered", MEND)
 
 
-def test_swapped_files_are_noticed(finished: Workplace) -> None:
+def test_swapped_files_are_noticed(finished: Playground) -> None:
     first, second = (finished.table("predictions", run) for run in ("r0f0", "r1f0"))
     content = first.read_bytes()
     first.write_bytes(second.read_bytes())
@@ -265,14 +265,14 @@ FORGERIES = {
 
 @pytest.mark.parametrize("forgery", FORGERIES)
 def test_a_table_that_breaks_its_schema_is_refused_though_vouched_for(
-    finished: Workplace, forgery: str
+    finished: Playground, forgery: str
 ) -> None:
     table, change, word = FORGERIES[forgery]
     name = forge(finished, table, change)
     refused(read_all, name, f"breaks the schema of {table}", word, MEND)
 
 
-def test_another_number_of_rows_is_refused_though_vouched_for(finished: Workplace) -> None:
+def test_another_number_of_rows_is_refused_though_vouched_for(finished: Playground) -> None:
     name = forge(finished, "predictions", lambda table: table.iloc[:-1])
     assert read_all() == 11  # The forged manifest says so many rows; now it does not:
     vouch_for(finished, finished.results / name, rows=60)
@@ -293,7 +293,7 @@ def test_another_number_of_rows_is_refused_though_vouched_for(finished: Workplac
     ],
 )
 def test_a_file_that_is_no_parquet_is_refused_though_vouched_for(
-    finished: Workplace, damage: Callable[[bytes], bytes]
+    finished: Playground, damage: Callable[[bytes], bytes]
 ) -> None:
     path = finished.table("predictions")
     path.write_bytes(damage(path.read_bytes()))
@@ -305,30 +305,30 @@ def test_a_file_that_is_no_parquet_is_refused_though_vouched_for(
 
 
 @pytest.mark.parametrize("name", ["notes.txt", "predictions.csv", "predictions-r0f0-zz.parquet"])
-def test_a_foreign_file_is_named(finished: Workplace, name: str) -> None:
+def test_a_foreign_file_is_named(finished: Playground, name: str) -> None:
     (finished.results / name).write_text("mine")
     refused(read_all, name, "foreign", "delete it")
 
 
-def test_a_foreign_folder_is_named(finished: Workplace) -> None:
+def test_a_foreign_folder_is_named(finished: Playground) -> None:
     (finished.results / "old").mkdir()
     refused(read_all, "old", "foreign")
 
 
-def test_a_file_that_only_pretends_to_be_a_leftover_is_foreign(finished: Workplace) -> None:
+def test_a_file_that_only_pretends_to_be_a_leftover_is_foreign(finished: Playground) -> None:
     # Its name promises a content that it does not have, so it is not of this store's making.
     (finished.results / "predictions-r0f0-0123456789ab.parquet").write_bytes(b"something else")
     refused(read_all, "predictions-r0f0-0123456789ab.parquet", "foreign")
 
 
-def test_foreign_files_survive_the_next_write(finished: Workplace) -> None:
+def test_foreign_files_survive_the_next_write(finished: Playground) -> None:
     (finished.results / "notes.txt").write_text("mine")
     results.write_manifest(results.load_if_any("tiny"))
     assert (finished.results / "notes.txt").read_text() == "mine"
 
 
 def test_leftovers_are_ignored_by_reading_and_removed_by_the_next_write(
-    finished: Workplace,
+    finished: Playground,
 ) -> None:
     before = set(os.listdir(finished.results))
     (finished.results / f"{TEMPORARY}abc.parquet").write_bytes(b"PAR1 half of")
@@ -342,7 +342,7 @@ def test_leftovers_are_ignored_by_reading_and_removed_by_the_next_write(
     assert set(os.listdir(finished.results)) == before
 
 
-def test_an_altered_file_goes_when_another_takes_its_place(finished: Workplace) -> None:
+def test_an_altered_file_goes_when_another_takes_its_place(finished: Playground) -> None:
     # Its name no longer fits its content, but the manifest that is replaced knew it.
     altered = finished.table("history")
     altered.write_bytes(b"altered")
@@ -374,7 +374,7 @@ def test_an_altered_file_goes_when_another_takes_its_place(finished: Workplace) 
         lambda text: "\udcff" + text,
     ],
 )
-def test_a_damaged_manifest_is_named(finished: Workplace, damage: Callable[[str], str]) -> None:
+def test_a_damaged_manifest_is_named(finished: Playground, damage: Callable[[str], str]) -> None:
     path = finished.results / MANIFEST
     text = path.read_text()
     damaged = damage(text)
@@ -383,27 +383,27 @@ def test_a_damaged_manifest_is_named(finished: Workplace, damage: Callable[[str]
     refused(read_all, str(path), "damaged", "git restore", "delete the folder")
 
 
-def test_a_manifest_whose_study_was_edited_is_named(finished: Workplace) -> None:
+def test_a_manifest_whose_study_was_edited_is_named(finished: Playground) -> None:
     finished.edit_manifest(lambda content: content["study"]["training"].update(learning_rate=0.5))
     refused(read_all, MANIFEST, "altered", "git restore")
 
 
-def test_results_of_another_study_are_named(finished: Workplace) -> None:
+def test_results_of_another_study_are_named(finished: Playground) -> None:
     shutil.copytree(finished.results, finished.results.with_name("demo"))
     refused(lambda: results.load("demo"), MANIFEST, "another study", "'tiny'", "git restore")
 
 
-def test_a_table_in_the_manifest_that_has_no_schema_is_refused(finished: Workplace) -> None:
+def test_a_table_in_the_manifest_that_has_no_schema_is_refused(finished: Playground) -> None:
     entry = results.load("tiny").manifest.derived["estimates"].model_dump()
     finished.edit_manifest(lambda content: content["derived"].update(claims=entry))
     refused(read_all, entry["file"], "claims")
 
 
-def test_no_results_at_all_say_how_to_compute_them(workplace: Workplace) -> None:
+def test_no_results_at_all_say_how_to_compute_them(playground: Playground) -> None:
     refused(lambda: results.load("demo"), "holds no results", "python -m analysis run demo")
 
 
-def test_an_unknown_study_is_answered_with_the_nearest(workplace: Workplace) -> None:
+def test_an_unknown_study_is_answered_with_the_nearest(playground: Playground) -> None:
     refused(lambda: results.load("svhn-subst"), "'svhn-subst'", "'svhn-subset'")
 
 
@@ -413,7 +413,7 @@ def test_a_table_that_has_not_been_computed_says_how_to(tmp_path: Path) -> None:
     refused(lambda: store.table("predictions"), "'predictions'", message)
 
 
-def test_results_from_other_data_are_not_added_to(finished: Workplace) -> None:
+def test_results_from_other_data_are_not_added_to(finished: Playground) -> None:
     chosen = study.load(finished.study)
     refused(
         lambda: results.open_for_writing(chosen, data_digest="f" * 64),
@@ -434,7 +434,7 @@ def test_a_table_that_breaks_its_schema_is_never_written(tmp_path: Path) -> None
     assert not (tmp_path / "store").exists()
 
 
-def test_complete_repeats_have_every_fold(finished: Workplace) -> None:
+def test_complete_repeats_have_every_fold(finished: Playground) -> None:
     opened = results.load("tiny")
     assert opened.complete_repeats() == {0: ["r0f0"], 1: ["r1f0"]}
     first = opened.manifest.runs["r0f0"]

@@ -242,6 +242,16 @@ def test_half_of_the_cells_spread_by_the_logarithm() -> None:
     assert found["offset"] == pytest.approx(0.5, abs=1e-6)
 
 
+@pytest.mark.parametrize(("low", "area"), [(0.5, 1), (0.49, 0.75), (0, 0.5)])
+def test_half_of_the_maximum_counts(low: float, area: float) -> None:
+    maps = torch.ones(1, 4, 4)
+    maps[0, 2:] = low
+    # Just below half, the line moves to the middle of the lower row of cells.
+    assert measures(maps, size=128)["area"] == pytest.approx(
+        area, abs=0.13 if area == 0.75 else 0.01
+    )
+
+
 @pytest.mark.parametrize("side", [4, 8])
 def test_spread_is_scipy_s_entropy_and_offset_its_centre_of_mass(side: int) -> None:
     maps = random_maps(side)

@@ -9,14 +9,14 @@ import pytest
 from analysis import analyses, results, state, study
 from analysis.analyses import ANALYSES
 from analysis.study import Study
-from tests.workplace import Workplace
+from tests.playground import Playground
 
 DONE = {"training": "done", "predictions": "done", "saliency": "done", "attacks": "done"}
 STALE = dict.fromkeys(DONE, "stale")
 MISSING = dict.fromkeys(DONE, "missing")
 
 
-def now(place: Workplace) -> dict[str, dict[str, str]]:
+def now(place: Playground) -> dict[str, dict[str, str]]:
     """Return the state of every step of every run, by the name of the run."""
     chosen = study.load(place.study)
     stored = results.load_if_any("tiny")
@@ -26,23 +26,23 @@ def now(place: Workplace) -> dict[str, dict[str, str]]:
     }
 
 
-def estimates_now(place: Workplace) -> str:
+def estimates_now(place: Playground) -> str:
     return state.estimates_state(study.load(place.study), results.load_if_any("tiny"))
 
 
-def test_nothing_is_there_before_the_first_run(workplace: Workplace) -> None:
-    assert now(workplace) == {"r0f0": MISSING, "r1f0": MISSING}
-    assert estimates_now(workplace) == "missing"
+def test_nothing_is_there_before_the_first_run(playground: Playground) -> None:
+    assert now(playground) == {"r0f0": MISSING, "r1f0": MISSING}
+    assert estimates_now(playground) == "missing"
 
 
-def test_everything_is_done_after_a_run(finished: Workplace) -> None:
+def test_everything_is_done_after_a_run(finished: Playground) -> None:
     assert now(finished) == {"r0f0": DONE, "r1f0": DONE}
     assert estimates_now(finished) == "done"
     stored = results.load("tiny")
     assert all(found.done for found in state.states(stored.study, stored))
 
 
-def test_weights_and_checkpoints_are_not_needed_to_be_done(finished: Workplace) -> None:
+def test_weights_and_checkpoints_are_not_needed_to_be_done(finished: Playground) -> None:
     for path in finished.weights():
         path.unlink()
     assert now(finished) == {"r0f0": DONE, "r1f0": DONE}
@@ -63,29 +63,29 @@ def test_weights_and_checkpoints_are_not_needed_to_be_done(finished: Workplace) 
         ("rotation = 8", "rotation = 9"),
     ],
 )
-def test_another_recipe_makes_everything_stale(finished: Workplace, old: str, new: str) -> None:
+def test_another_recipe_makes_everything_stale(finished: Playground, old: str, new: str) -> None:
     finished.edit(old, new)
     assert now(finished) == {"r0f0": STALE, "r1f0": STALE}
 
 
-def test_other_attacks_make_attacks_alone_stale(finished: Workplace) -> None:
+def test_other_attacks_make_attacks_alone_stale(finished: Playground) -> None:
     finished.edit("[0, 0.01, 0.05]", "[0, 0.01, 0.04]")
     assert now(finished) == dict.fromkeys(("r0f0", "r1f0"), DONE | {"attacks": "stale"})
 
 
-def test_other_layers_make_saliency_alone_stale(finished: Workplace) -> None:
+def test_other_layers_make_saliency_alone_stale(finished: Playground) -> None:
     finished.edit('["layer2.0", "layer1.0"]', '["layer2.0"]')
     assert now(finished) == dict.fromkeys(("r0f0", "r1f0"), DONE | {"saliency": "stale"})
 
 
-def test_another_title_changes_nothing(finished: Workplace) -> None:
+def test_another_title_changes_nothing(finished: Playground) -> None:
     finished.edit("A study that takes seconds", "A study of seconds")
     assert now(finished) == {"r0f0": DONE, "r1f0": DONE}
     assert estimates_now(finished) == "done"
 
 
 @pytest.mark.parametrize("written", ["weight_decay = 0.01", 'precision = "float32"'])
-def test_a_default_that_is_written_out_changes_nothing(finished: Workplace, written: str) -> None:
+def test_a_default_that_is_written_out_changes_nothing(finished: Playground, written: str) -> None:
     finished.edit("batch_size = 32", f"batch_size = 32\n{written}")
     assert now(finished) == {"r0f0": DONE, "r1f0": DONE}
 
@@ -105,34 +105,34 @@ def raise_version(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     ],
 )
 def test_a_raised_version_makes_an_analysis_and_what_needs_it_stale(
-    finished: Workplace, monkeypatch: pytest.MonkeyPatch, name: str, stale: dict[str, str]
+    finished: Playground, monkeypatch: pytest.MonkeyPatch, name: str, stale: dict[str, str]
 ) -> None:
     raise_version(monkeypatch, name)
     assert now(finished) == dict.fromkeys(("r0f0", "r1f0"), DONE | stale)
 
 
 def test_a_raised_version_of_training_makes_everything_stale(
-    finished: Workplace, monkeypatch: pytest.MonkeyPatch
+    finished: Playground, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(analyses, "TRAINING_VERSION", analyses.TRAINING_VERSION + 1)
     assert now(finished) == {"r0f0": STALE, "r1f0": STALE}
 
 
 def test_a_raised_version_of_the_estimates_makes_them_alone_stale(
-    finished: Workplace, monkeypatch: pytest.MonkeyPatch
+    finished: Playground, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(analyses, "ESTIMATES_VERSION", analyses.ESTIMATES_VERSION + 1)
     assert now(finished) == {"r0f0": DONE, "r1f0": DONE}
     assert estimates_now(finished) == "stale"
 
 
-def test_another_bootstrap_makes_the_estimates_alone_stale(finished: Workplace) -> None:
+def test_another_bootstrap_makes_the_estimates_alone_stale(finished: Playground) -> None:
     finished.edit("resamples = 100", "resamples = 200")
     assert now(finished) == {"r0f0": DONE, "r1f0": DONE}
     assert estimates_now(finished) == "stale"
 
 
-def test_every_part_of_a_study_is_in_the_digest_of_something(finished: Workplace) -> None:
+def test_every_part_of_a_study_is_in_the_digest_of_something(finished: Playground) -> None:
     # A section that no digest knows could change without anything being done again.
     known = set(study.TRAINED) | {"bootstrap", "title", "name"}
     for analysis in ANALYSES.values():
@@ -143,12 +143,12 @@ def test_every_part_of_a_study_is_in_the_digest_of_something(finished: Workplace
 # ------------------------------------------------------------------------------ more and fewer
 
 
-def test_more_repeats_are_missing_and_the_old_ones_stay_done(finished: Workplace) -> None:
+def test_more_repeats_are_missing_and_the_old_ones_stay_done(finished: Playground) -> None:
     finished.edit("repeats = 2", "repeats = 3")
     assert now(finished) == {"r0f0": DONE, "r1f0": DONE, "r2f0": MISSING}
 
 
-def test_fewer_repeats_leave_the_estimates_stale(finished: Workplace) -> None:
+def test_fewer_repeats_leave_the_estimates_stale(finished: Playground) -> None:
     finished.edit("repeats = 2", "repeats = 1")
     assert now(finished) == {"r0f0": DONE}
     assert estimates_now(finished) == "stale"
@@ -169,7 +169,7 @@ def test_fewer_repeats_leave_the_estimates_stale(finished: Workplace) -> None:
 )
 @pytest.mark.parametrize("damage", ["deleted", "truncated", "altered"])
 def test_a_damaged_file_breaks_its_step_in_its_run(
-    finished: Workplace, table: str, broken: str, damage: str
+    finished: Playground, table: str, broken: str, damage: str
 ) -> None:
     path = finished.table(table, "r1f0")
     content = path.read_bytes()
@@ -182,18 +182,18 @@ def test_a_damaged_file_breaks_its_step_in_its_run(
     assert estimates_now(finished) == "done"
 
 
-def test_damaged_estimates_are_broken(finished: Workplace) -> None:
+def test_damaged_estimates_are_broken(finished: Playground) -> None:
     finished.table("estimates", "all").write_bytes(b"")
     assert now(finished) == {"r0f0": DONE, "r1f0": DONE}
     assert estimates_now(finished) == "broken"
 
 
-def test_an_analysis_that_was_not_done_is_missing(finished: Workplace) -> None:
+def test_an_analysis_that_was_not_done_is_missing(finished: Playground) -> None:
     finished.edit_manifest(lambda content: content["runs"]["r0f0"]["analyses"].pop("saliency"))
     assert now(finished) == {"r0f0": DONE | {"saliency": "missing"}, "r1f0": DONE}
 
 
-def test_an_analysis_without_one_of_its_tables_is_broken(finished: Workplace) -> None:
+def test_an_analysis_without_one_of_its_tables_is_broken(finished: Playground) -> None:
     def change(content: dict) -> None:
         del content["runs"]["r0f0"]["analyses"]["saliency"]["tables"]["maps"]
 
@@ -201,7 +201,7 @@ def test_an_analysis_without_one_of_its_tables_is_broken(finished: Workplace) ->
     assert now(finished)["r0f0"] == DONE | {"saliency": "broken"}
 
 
-def test_a_run_with_another_seed_is_stale(finished: Workplace) -> None:
+def test_a_run_with_another_seed_is_stale(finished: Playground) -> None:
     finished.edit_manifest(lambda content: content["runs"]["r0f0"].update(seed=99))
     assert now(finished) == {"r0f0": STALE, "r1f0": DONE}
 
@@ -209,12 +209,12 @@ def test_a_run_with_another_seed_is_stale(finished: Workplace) -> None:
 # ------------------------------------------------------------------------------ what is kept
 
 
-def test_what_is_done_is_kept(finished: Workplace) -> None:
+def test_what_is_done_is_kept(finished: Playground) -> None:
     stored = results.load("tiny")
     assert state.valid(stored.study, stored) == stored
 
 
-def test_what_is_stale_broken_or_of_no_run_is_not_kept(finished: Workplace) -> None:
+def test_what_is_stale_broken_or_of_no_run_is_not_kept(finished: Playground) -> None:
     finished.edit("[0, 0.01, 0.05]", "[0, 0.01, 0.04]")
     finished.edit("repeats = 2", "repeats = 1")
     finished.table("maps").unlink()
@@ -223,7 +223,7 @@ def test_what_is_stale_broken_or_of_no_run_is_not_kept(finished: Workplace) -> N
     assert list(kept.manifest.runs["r0f0"].analyses) == ["predictions"]
 
 
-def test_nothing_of_another_recipe_is_kept(finished: Workplace) -> None:
+def test_nothing_of_another_recipe_is_kept(finished: Playground) -> None:
     finished.edit("learning_rate = 2e-3", "learning_rate = 3e-3")
     kept = state.valid(study.load(finished.study), results.load_if_any("tiny"))
     assert kept.manifest.runs == {}

@@ -200,6 +200,27 @@ def test_it_is_plain_adamw(digits: ImageSet, checkpoint: Path) -> None:
     assert history[-1].train_loss < 0.9 * history[0].train_loss
 
 
+def test_weights_decay_by_rate_times_decay(digits: ImageSet, tmp_path: Path) -> None:
+    """Decoupled from the gradient (Loshchilov and Hutter 2019): seen as the only difference."""
+    start = models.build(recipe().model, seed=0, device=CPU).state_dict()
+    one_step = {"batch_size": 16, "stages": [{"size": 32, "epochs": 1}], "learning_rate": 0.01}
+    ends = [
+        fit(recipe(weight_decay=decay, **one_step), digits, tmp_path / str(decay), count=16)[0]
+        for decay in (0.0, 0.5)
+    ]
+    for name in ("network.fc.weight", "network.layer1.0.conv1.weight"):
+        without, decayed = (end.state_dict()[name] for end in ends)
+        assert torch.allclose(decayed - without, -0.01 * 0.5 * start[name], atol=1e-6), name
+
+
+@pytest.mark.parametrize("name", ["plain", "averaged"])
+def test_the_result_is_ready_to_be_probed(digits: ImageSet, checkpoint: Path, name: str) -> None:
+    classifier, _ = fit(recipe(**RECIPES[name]), digits, checkpoint)
+    assert not any(module.training for module in classifier.modules())
+    again, _ = fit(recipe(**RECIPES[name]), digits, checkpoint)
+    assert not again.training, "also when it only had to be read"
+
+
 def test_a_last_smaller_batch_is_dropped(digits: ImageSet, checkpoint: Path) -> None:
     fit(recipe(batch_size=16), digits, checkpoint, count=47)
     tensors = models.read_tensors(checkpoint)
@@ -364,7 +385,6 @@ def test_it_learns_where_a_square_is(checkpoint: Path) -> None:
     )
     classifier, history = fit(study, squares, checkpoint, count=320)
     assert history[-1].train_loss < 0.5 * history[0].train_loss
-    assert not classifier.training
     with torch.no_grad():
         logits = classifier(torch.tensor(images[320:]).permute(0, 3, 1, 2) / 255)
     assert (logits.argmax(dim=1).numpy() == labels[320:]).mean() > 0.9

@@ -63,7 +63,8 @@ def test_nothing_is_left_unresolved_or_raw(site):
 def test_the_quoted_accuracy_is_that_of_the_cached_predictions(site, study_of):
     stored = results.load(study_of, folder=paths.ROOT / "build" / "results" / study_of)
     runs = [run for names in stored.complete_repeats().values() for run in names]
-    table = stored.table("predictions").query("run in @runs")
+    table = stored.table("predictions")
+    table = table[table["run"].isin(runs)]
     accuracy = 100 * accuracy_score(table["label"], table["predicted"])
     assert f"The overall accuracy is {accuracy:.1f}%" in text_of(site / "index.html")
 

@@ -37,7 +37,7 @@ augmentation = { rotation = 8, shift = 0.08, inversion = 0.5 }
 
 
 @dataclass(frozen=True)
-class Workplace:
+class Playground:
     """Where the tiny study is run: its file, its results and its cache, all in one folder."""
 
     folder: Path
@@ -93,16 +93,16 @@ class Workplace:
         )
 
 
-def new_workplace(folder: Path) -> Workplace:
-    """Return a workplace in which nothing has been done yet."""
-    place = Workplace(folder)
+def new_playground(folder: Path) -> Playground:
+    """Return a playground in which nothing has been done yet."""
+    place = Playground(folder)
     place.study.write_text(TINY, encoding="utf-8")
     return place
 
 
 def run_main(*arguments: str | Path) -> int:
-    """Run the command line in this process, as ``Workplace.start`` does in another."""
-    # Here, as most of what works in a workplace does without.
+    """Run the command line in this process, as ``Playground.start`` does in another."""
+    # Here, as most of what works in a playground does without.
     import torch
 
     threads, handler = torch.get_num_threads(), signal.getsignal(signal.SIGTERM)
