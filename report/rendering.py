@@ -21,6 +21,9 @@ _FAULTS = re.compile(
     r"|could not find file|include.*not found",
     re.IGNORECASE,
 )
+# The line that says why, in a log that also holds progress and traces.
+_REASON = re.compile(r"\s*(ERROR|[A-Z]\w*(Error|Exception)): ")
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 
 def render(*, profile: str | None = None, preview: bool = False) -> list[Path]:
@@ -77,9 +80,16 @@ def _with_quarto(quarto: str, profile: str | None, *, output: Path) -> list[Path
     done = subprocess.run(
         command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
-    faults = [line.strip() for line in done.stdout.splitlines() if _FAULTS.search(line)]
+    lines = [line.strip() for line in _COLOUR.sub("", done.stdout).splitlines() if line.strip()]
     if done.returncode != 0:
-        raise UserError(f"Quarto failed:\n{done.stdout.strip()}")
-    if faults:
+        raise UserError(f"Quarto failed: {_reason(lines)}\n`quarto render` shows its whole log.")
+    # Once each, though both formats warn.
+    if faults := dict.fromkeys(line for line in lines if _FAULTS.search(line)):
         raise UserError("Quarto left references open:\n" + "\n".join(faults))
     return sorted(output.glob("**/*.html")) + sorted(output.glob("*.pdf"))
+
+
+def _reason(lines: list[str]) -> str:
+    """Return the first line that gives a reason, with the two that follow it, or the last line."""
+    first = next((number for number, line in enumerate(lines) if _REASON.match(line)), -1)
+    return " ".join(lines[first:][:3])

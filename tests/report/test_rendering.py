@@ -52,6 +52,19 @@ def test_what_quarto_only_warns_about_is_an_error(tmp_path, monkeypatch, warning
 
 
 @pytest.mark.skipif(NO_DEMO, reason="demo has no committed results")
+def test_why_quarto_failed_is_told_in_two_lines(tmp_path, monkeypatch):
+    project = copy_of_project(tmp_path)
+    log = "Cell 1/2: Done\\n\\033[31mValueError\\033[39m: no such digit\\nWARN: Error encountered"
+    script = f'if [ "$1" = --version ]; then echo 1.9.0; else printf "{log}\\n"; exit 1; fi'
+    quarto_that_prints(tmp_path, script, monkeypatch)
+    done = render(project, "--profile", "demo")
+    assert done.returncode == 1
+    first, second = done.stderr.strip().splitlines()
+    assert first.startswith("Quarto failed: ValueError: no such digit")
+    assert "quarto render" in second
+
+
+@pytest.mark.skipif(NO_DEMO, reason="demo has no committed results")
 def test_an_altered_table_stops_the_rendering_and_leaves_the_old_pages(tmp_path):
     project = copy_of_project(tmp_path)
     old = project / "build" / "site-demo" / "index.html"
