@@ -25,6 +25,7 @@ class Analysis:
 
 TRAINING_VERSION = 1
 ESTIMATES_VERSION = 1
+CLAIMS_VERSION = 1
 
 ANALYSES = {
     "predictions": Analysis(version=1, tables=("predictions",)),
@@ -50,10 +51,9 @@ def digest(study: Study, name: str) -> str:
     return _digest(*parts)
 
 
-def estimates_digest(study: Study, files: Iterable[str]) -> str:
-    """Return the digest of all that the estimates depend on; ``files`` names the tables' files."""
-    sections = study.digest("seed", "split", "bootstrap")
-    return _digest(sections, str(ESTIMATES_VERSION), *files)
+def derived_digest(study: Study, version: int, files: Iterable[str]) -> str:
+    """Return the digest of what is derived from the tables of all runs, which ``files`` names."""
+    return _digest(study.digest("seed", "split", "bootstrap"), str(version), *files)
 
 
 def _digest(*parts: str) -> str:

@@ -27,7 +27,7 @@ def estimate(results: Results) -> pd.DataFrame | None:
     if not repeats:
         return None
     predictions = results.table("predictions")
-    photo = _photos(predictions)
+    photo = photos(predictions)
     label = predictions.drop_duplicates("index").set_index("index")["label"].loc[photo.index]
     repeat_of = {run: repeat for repeat, runs in repeats.items() for run in runs}
     values = [
@@ -51,7 +51,7 @@ def _values_of_finished(results: Results, repeat_of: dict[str, int]) -> list[pd.
     return found
 
 
-def _photos(predictions: pd.DataFrame) -> pd.Series:
+def photos(predictions: pd.DataFrame) -> pd.Series:
     """Return the photo of each image, by index; an image is its own photo where none is known."""
     images = predictions.drop_duplicates("index").set_index("index")["photo"].sort_index()
     return images.where(images >= 0, -1 - images.index.to_series())

@@ -54,14 +54,23 @@ def valid(study: Study, stored: Results) -> Results:
 
 def estimates_digest(study: Study, stored: Results) -> str:
     """Return the digest that the estimates have if they are of all that the store has now."""
-    files = [
+    return analyses.derived_digest(study, analyses.ESTIMATES_VERSION, _files(study, stored))
+
+
+def claims_digest(study: Study, stored: Results) -> str:
+    """Return the digest that the claims have if they are of all that the store has now."""
+    return analyses.derived_digest(study, analyses.CLAIMS_VERSION, _files(study, stored))
+
+
+def _files(study: Study, stored: Results) -> list[str]:
+    """Return the names of all tables of the study's runs, which change with their content."""
+    return sorted(
         entry.file
         for run in study.runs
         if run.name in stored.manifest.runs
         for analysis in stored.manifest.runs[run.name].analyses.values()
         for entry in analysis.tables.values()
-    ]
-    return analyses.estimates_digest(study, sorted(files))
+    )
 
 
 def estimates_state(study: Study, stored: Results | None) -> str:
@@ -73,6 +82,20 @@ def estimates_state(study: Study, stored: Results | None) -> str:
         return "stale"
     try:
         stored.read(ESTIMATES, entry)
+    except UserError:
+        return "broken"
+    return "done"
+
+
+def claims_state(study: Study, stored: Results | None) -> str:
+    """Return the state of the claims."""
+    entry = stored.manifest.claims if stored else None
+    if stored is None or entry is None:
+        return "missing"
+    if entry.digest != claims_digest(study, stored):
+        return "stale"
+    try:
+        stored.claims()
     except UserError:
         return "broken"
     return "done"
