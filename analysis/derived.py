@@ -6,13 +6,22 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pandas as pd
 from filelock import FileLock, Timeout
 
-from analysis import claims, estimates, paths, results
+from analysis import claims, confidence, estimates, evidence, label_noise, paths, results, sanity
 from analysis.errors import UserError
+from analysis.evidence import Evidence, NotTested
 from analysis.results import DerivedEntry, Results, RunEntry
-from analysis.state import ESTIMATES, claims_state, estimates_digest, estimates_state, valid
-from analysis.study import Study
+from analysis.state import (
+    ESTIMATES,
+    claims_digest,
+    claims_state,
+    estimates_digest,
+    estimates_state,
+    valid,
+)
+from analysis.study import Bootstrap, Study
 
 
 def commit(store: Results, entries: dict[str, RunEntry]) -> Results:
@@ -32,8 +41,31 @@ def commit(store: Results, entries: dict[str, RunEntry]) -> Results:
 
 
 def conclude(store: Results) -> Results:
-    """Judge the claims on what the store has, and write them into it."""
-    return results.write_claims(store, claims.claims_table(store))
+    """Judge the claims on what the store has, and write them and the tables beside them into it."""
+    study = store.study
+    digest = claims_digest(study, store)
+    found: Evidence | NotTested
+    try:
+        count = claims.needed_resamples(study, claims.CONFIRMATORY)
+        found = evidence.of_study(store, resamples=count)
+        tables = _tables(found, study.bootstrap)
+    except NotTested as reason:
+        found, tables = reason, {}
+    derived = dict(store.manifest.derived)
+    for name, table in tables.items():
+        written = results.write_table(store.folder, name, table, run=None)
+        derived[name] = DerivedEntry(**written.model_dump(), digest=digest)
+    judged = claims.claims_table(study, found, digest=digest)
+    return results.write_claims(store.with_manifest(derived=derived), judged)
+
+
+def _tables(found: Evidence, settings: Bootstrap) -> dict[str, pd.DataFrame]:
+    level, resamples = settings.level, settings.resamples
+    return {
+        **confidence.tables(found, level=level, resamples=resamples),
+        "sanity": sanity.table(found, level=level, resamples=resamples),
+        "suspects": label_noise.table(found),
+    }
 
 
 def judged(name: str) -> Results:

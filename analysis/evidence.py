@@ -22,6 +22,8 @@ from analysis.study import CLASSES, Study
 
 FGSM = "fgsm"
 RANDOM_SIGN = "random-sign"
+# From here on a prediction counts as made with confidence.
+SURE = 0.9
 LOGITS = [f"logit_{digit}" for digit in range(CLASSES)]
 
 
@@ -45,7 +47,9 @@ class Evidence:
     ``confidence``, ``logits`` (R, N, 10) and ``fold``, by which network an image was predicted.
     ``attacked`` is by attack and ε; ``published`` holds accuracies (1 + B,) known from a
     publication alone, in the same keys. ``saliency`` is by layer and measure, (R, N), NaN for a
-    missing map; the first layer is the one that claims are about.
+    missing map, ``randomised`` the same of networks with randomised weights; the first layer is
+    the one that claims are about. ``pointed`` (R, N) tells by layer whether a map points at the
+    digit, where its pixels are known.
     """
 
     label: np.ndarray
@@ -61,6 +65,7 @@ class Evidence:
     published: dict[tuple[str, float], np.ndarray] = field(default_factory=dict)
     saliency: dict[str, dict[str, np.ndarray]] = field(default_factory=dict)
     randomised: dict[str, dict[str, np.ndarray]] = field(default_factory=dict)
+    pointed: dict[str, np.ndarray] = field(default_factory=dict)
     index: np.ndarray | None = None
 
     @property
@@ -133,6 +138,7 @@ def of_study(results: Results, *, resamples: int) -> Evidence:
         attacked=_attacked(wide),
         saliency=_saliency(wide, "saliency"),
         randomised=_saliency(wide, "randomised"),
+        pointed=_pointed(wide),
         index=first.index.to_numpy(),
     )
 
@@ -224,3 +230,11 @@ def _saliency(wide: _Wide, table: str) -> dict[str, dict[str, np.ndarray]]:
     return {
         str(layer): {name: wide.values(rows, name) for name in MEASURES} for layer, rows in tables
     }
+
+
+def _pointed(wide: _Wide) -> dict[str, np.ndarray]:
+    if not wide.complete("localisation"):
+        return {}
+    rows = wide.rows("localisation")
+    rows = rows[rows["weights"] == "trained"]
+    return {str(layer): wide.values(each, "pointed") for layer, each in rows.groupby("layer")}

@@ -18,6 +18,8 @@ from analysis import statistics
 
 # Splits computed at one time: enough columns to keep a matrix product busy, few enough to fit.
 _BLOCK = 20
+# Resamples computed at one time where every image has a weight.
+_ROWS = 256
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,33 @@ class Resamples:
     def sums(self, values: np.ndarray) -> np.ndarray:
         """Return weighted sums over all images of values (N, K), float32 (1 + B, K)."""
         return self.weights @ statistics.sums_by_photo(values, self._unit)
+
+    def auroc(
+        self,
+        positive: tuple[np.ndarray, np.ndarray],
+        negative: tuple[np.ndarray, np.ndarray],
+        *,
+        rows: int | None = None,
+    ) -> np.ndarray:
+        """Return the AUROC of scores that some images have against those that others have.
+
+        Both are scores (M,) and the images (M,) that they are of; float64 (rows,), all 1 + B where
+        ``rows`` is left out.
+        """
+        rows = rows or len(self.weights)
+        blocks = (slice(start, min(start + _ROWS, rows)) for start in range(0, rows, _ROWS))
+        (scores, images), (others, other_images) = positive, negative
+        return np.concatenate(
+            [
+                statistics.auroc(
+                    scores,
+                    others,
+                    self.of_images(images, block),
+                    self.of_images(other_images, block),
+                )
+                for block in blocks
+            ]
+        )
 
     def halves(self, values: np.ndarray, *, splits: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Give the sums of values (N, K) over two random halves, blocks of (splits, 1 + B, K).

@@ -88,7 +88,7 @@ def estimates_state(study: Study, stored: Results | None) -> str:
 
 
 def claims_state(study: Study, stored: Results | None) -> str:
-    """Return the state of the claims."""
+    """Return the state of the claims, and of the tables beside them."""
     entry = stored.manifest.claims if stored else None
     if stored is None or entry is None:
         return "missing"
@@ -96,6 +96,8 @@ def claims_state(study: Study, stored: Results | None) -> str:
         return "stale"
     try:
         stored.claims()
+        for name, table in stored.manifest.derived.items():
+            stored.read(name, table)
     except UserError:
         return "broken"
     return "done"

@@ -117,6 +117,82 @@ SCHEMAS: dict[str, pa.DataFrameSchema] = {
         unique=["index", "attack", "epsilon"],
         about="predictions on perturbed images, one row for an image, an attack and an ε",
     ),
+    "reliability": _table(
+        {
+            "scaling": _text("as given, or scaled by temperature"),
+            "group": _text("all, or the digit"),
+            "bin": _number(
+                "tenth of the confidence, from 0", pa.Check.in_range(0, 9), kind="uint8"
+            ),
+            "confidence": _number("mean confidence", _SHARE, kind="float64"),
+            "accuracy": _number("share that is right", _SHARE, kind="float64"),
+            "low": _number("lower end of the interval", kind="float64"),
+            "high": _number("upper end of the interval", kind="float64"),
+            "predictions": _number("predictions over all repeats", pa.Check.ge(1), kind="int32"),
+        },
+        unique=["scaling", "group", "bin"],
+        about="accuracy by confidence, one row a group and a tenth that holds predictions",
+    ),
+    "calibration": _table(
+        {
+            "scaling": _text("as given, or scaled by temperature"),
+            "group": _text("all, or the digit"),
+            "error": _number("expected calibration error over ten bins", _SHARE, kind="float64"),
+            "low": _number("lower end of the interval", kind="float64"),
+            "high": _number("upper end of the interval", kind="float64"),
+            "temperature": _number("mean temperature", pa.Check.gt(0), kind="float64"),
+        },
+        unique=["scaling", "group"],
+        about="expected calibration error, one row a group",
+    ),
+    "selective": _table(
+        {
+            "scaling": _text("as given, or scaled by temperature"),
+            "kept": _number("share of the predictions kept, surest first", _SHARE, kind="float64"),
+            "error": _number("error among those", _SHARE, kind="float64"),
+            "low": _number("lower end of the interval", kind="float64"),
+            "high": _number("upper end of the interval", kind="float64"),
+        },
+        unique=["scaling", "kept"],
+        about="error against the share of predictions kept",
+    ),
+    "confidences": _table(
+        {
+            "scaling": _text("as given, or scaled by temperature"),
+            "kind": _text("right, wrong, or wrong under attack"),
+            "low": _number("lower end of the bin of confidence", _SHARE, kind="float64"),
+            "high": _number("upper end of the bin", _SHARE, kind="float64"),
+            "share": _number("share of the predictions of this kind", _SHARE, kind="float64"),
+            "predictions": _number("predictions of this kind", kind="int32"),
+        },
+        unique=["scaling", "kind", "low"],
+        about="how the confidence of right, wrong and attacked predictions is distributed",
+    ),
+    "sanity": _table(
+        {
+            "question": _text("what a measure is to tell: on the digit, or trained"),
+            "layer": _text("module whose output Grad-CAM maps"),
+            "measure": _text("the measure, of which low values stand for yes"),
+            "auroc": _number("area under the ROC curve; 0.5 is guessing", _SHARE, kind="float64"),
+            "low": _number("lower end of the interval", kind="float64"),
+            "high": _number("upper end of the interval", kind="float64"),
+            "yes": _number("maps of which the answer is yes", pa.Check.ge(1), kind="int32"),
+            "no": _number("maps of which it is no", pa.Check.ge(1), kind="int32"),
+            "verdict": _text("supported where the interval lies above 0.7, refuted below"),
+        },
+        unique=["question", "layer", "measure"],
+        about="what each saliency measure can tell",
+    ),
+    "suspects": _table(
+        {
+            "index": _INDEX,
+            "label": _digit("the digit, as labelled"),
+            "predicted": _digit("the digit that every repeat predicts"),
+            "confidence": _share("least confidence of any repeat"),
+        },
+        unique=["index"],
+        about="candidates for a wrong label, by official index",
+    ),
     "estimates": _table(
         {
             "quantity": _text("what is estimated"),

@@ -10,8 +10,6 @@ from analysis import evidence
 from analysis.claims.catalogue import CATALOGUE, Claim
 from analysis.claims.judging import Finding, Rule, combined
 from analysis.evidence import Evidence, NotTested
-from analysis.results import Results
-from analysis.state import claims_digest
 from analysis.study import Study
 from analysis.verdicts import ClaimRecord, ClaimsTable, Judgement
 
@@ -19,6 +17,8 @@ from analysis.verdicts import ClaimRecord, ClaimsTable, Judgement
 ALPHA = 0.05
 # The share of a study's resamples that lie beyond each end of a simultaneous interval.
 _IN_TAIL = 0.005
+CONFIRMATORY = sum(claim.threshold is not None for claim in CATALOGUE)
+PUBLISHED = sum(claim.published for claim in CATALOGUE)
 
 
 @dataclass(frozen=True)
@@ -30,26 +30,25 @@ class Judged:
     resamples: int
 
 
-def claims_table(results: Results) -> ClaimsTable:
-    """Return every claim with its verdicts for the study and for the original.
+def claims_table(study: Study, found: Evidence | NotTested, *, digest: str) -> ClaimsTable:
+    """Return every claim with its verdicts for a study and for the original.
 
-    Before the first complete repeat, no claim is tested on the study.
+    ``found`` is what the study's results say, or why they say nothing yet; ``digest`` is of all
+    that they are.
     """
-    study = results.study
     level = study.bootstrap.level
-    confirmatory = [claim for claim in CATALOGUE if claim.threshold is not None]
-    count = needed_resamples(study, len(confirmatory))
-    try:
-        ours = judge(evidence.of_study(results, resamples=count), level=level)
-    except NotTested as reason:
-        nothing = {c.id: Judgement(verdict="not tested", reason=str(reason)) for c in CATALOGUE}
-        ours = Judged(nothing, tested=0, resamples=count)
-    count = needed_resamples(study, sum(claim.published for claim in CATALOGUE))
-    original = judge_original(resamples=count, seed=study.seed, level=level)
+    if isinstance(found, NotTested):
+        nothing = {c.id: Judgement(verdict="not tested", reason=str(found)) for c in CATALOGUE}
+        ours = Judged(nothing, tested=0, resamples=0)
+    else:
+        ours = judge(found, level=level)
+    original = judge_original(
+        resamples=needed_resamples(study, PUBLISHED), seed=study.seed, level=level
+    )
     return ClaimsTable(
         study=study.name,
         study_digest=study.digest(),
-        digest=claims_digest(study, results),
+        digest=digest,
         alpha=ALPHA,
         level=level,
         tested=ours.tested,
@@ -71,7 +70,7 @@ def judge_original(*, resamples: int, seed: int, level: float) -> Judged:
     return judge(evidence.of_original(resamples=resamples, seed=seed), level=level)
 
 
-def judge(evidence: Evidence, *, level: float) -> Judged:
+def judge(found: Evidence, *, level: float) -> Judged:
     """Judge every claim that the evidence can speak to.
 
     Which they are is known only when all have been tried, and they share the error rate.
@@ -80,17 +79,16 @@ def judge(evidence: Evidence, *, level: float) -> Judged:
     judgements: dict[str, Judgement] = {}
     for claim in CATALOGUE:
         try:
-            findings[claim.id] = claim.function(evidence)
+            findings[claim.id] = claim.function(found)
         except NotTested as reason:
             judgements[claim.id] = Judgement(verdict="not tested", reason=str(reason))
-    tested = len(findings)
-    simultaneous = 1 - ALPHA / max(tested, 1)
+    simultaneous = 1 - ALPHA / max(len(findings), 1)
     for claim in CATALOGUE:
         if claim.id in findings:
             judgements[claim.id] = _judgement(
                 claim, findings[claim.id], level=level, simultaneous=simultaneous
             )
-    return Judged(judgements, tested=tested, resamples=evidence.resamples.count)
+    return Judged(judgements, tested=len(findings), resamples=found.resamples.count)
 
 
 def _judgement(claim: Claim, finding: Finding, *, level: float, simultaneous: float) -> Judgement:

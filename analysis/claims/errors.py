@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import permutations
 
 import numpy as np
 
 from analysis import statistics
 from analysis.claims.judging import Finding, beside
-from analysis.evidence import Evidence, NotTested
+from analysis.evidence import SURE, Evidence, NotTested
+from analysis.label_noise import candidates, without
 from analysis.study import CLASSES
+from analysis.verdicts import Beside
 
 SPLITS = 200
 EASY, HARD = (0, 1, 2), (8, 9)
 COMMONEST = 10
 # Off the diagonal, as (true, predicted).
 _PAIRS = np.array(list(permutations(range(CLASSES), 2)))
-SURE = 0.9
+# Random sets of errors that are left out in place of the candidates for a wrong label.
+DRAWS = 20
 
 
 def accuracy(evidence: Evidence) -> Finding:
@@ -32,34 +35,36 @@ def uneven(evidence: Evidence, *, splits: int = SPLITS) -> Finding:
 
     Choosing and measuring on the same images would find a gap in pure noise.
     """
-    error = evidence.wrong.mean(axis=0)
-    gaps = []
-    for chosen, measured in _class_errors_in_halves(evidence, error, splits=splits):
-        worst = np.nanargmax(chosen, axis=-1)[..., None]
-        best = np.nanargmin(chosen, axis=-1)[..., None]
-        gap = np.take_along_axis(measured, worst, -1) - np.take_along_axis(measured, best, -1)
-        gaps.append(gap[..., 0])
     errors = class_errors(evidence)
     same = errors.max(axis=1) - errors.min(axis=1)
     return Finding(
-        {"gap": np.nanmean(np.concatenate(gaps), axis=0)},
+        {"gap": _gap(evidence, splits=splits)},
         (
             beside("gap on the images it was chosen on", same),
             beside("permutation test of equal errors, p", heterogeneity(evidence)),
+            *_bounds(evidence, lambda kept: {"gap": _gap(kept, splits=DRAWS)}),
         ),
     )
 
 
+def _gap(evidence: Evidence, *, splits: int) -> np.ndarray:
+    gaps = []
+    for chosen, measured in _class_errors_in_halves(evidence, splits=splits):
+        worst = np.nanargmax(chosen, axis=-1)[..., None]
+        best = np.nanargmin(chosen, axis=-1)[..., None]
+        gap = np.take_along_axis(measured, worst, -1) - np.take_along_axis(measured, best, -1)
+        gaps.append(gap[..., 0])
+    return np.nanmean(np.concatenate(gaps), axis=0)
+
+
 def easy_digits(evidence: Evidence) -> Finding:
     """Return the error of 0, 1 and 2, each minus that of the other seven digits."""
-    others = _error_of(evidence, set(range(CLASSES)) - set(EASY))
-    return Finding({f"digit {digit}": _error_of(evidence, {digit}) - others for digit in EASY})
+    return Finding(_easy(evidence), _bounds(evidence, _easy))
 
 
 def hard_digits(evidence: Evidence) -> Finding:
     """Return the error of 8 and 9, each over that of the other eight digits."""
-    others = _error_of(evidence, set(range(CLASSES)) - set(HARD))
-    return Finding({f"digit {digit}": _error_of(evidence, {digit}) / others for digit in HARD})
+    return Finding(_hard(evidence), _bounds(evidence, _hard))
 
 
 def structured(evidence: Evidence, *, splits: int = SPLITS) -> Finding:
@@ -155,6 +160,41 @@ def heterogeneity(evidence: Evidence) -> float:
     return _p(drawn, between(error))
 
 
+def _easy(evidence: Evidence) -> dict[str, np.ndarray]:
+    others = _error_of(evidence, set(range(CLASSES)) - set(EASY))
+    return {f"digit {digit}": _error_of(evidence, {digit}) - others for digit in EASY}
+
+
+def _hard(evidence: Evidence) -> dict[str, np.ndarray]:
+    others = _error_of(evidence, set(range(CLASSES)) - set(HARD))
+    return {f"digit {digit}": _error_of(evidence, {digit}) / others for digit in HARD}
+
+
+def _bounds(
+    evidence: Evidence, effects: Callable[[Evidence], dict[str, np.ndarray]]
+) -> tuple[Beside, ...]:
+    """Return the effects without candidates for a wrong label, and without as many other errors.
+
+    Leaving errors out lowers the error by construction, so the first is a bound, and the second
+    says how much of the change is the leaving out alone.
+    """
+    chosen = np.flatnonzero(candidates(evidence))
+    if not len(chosen):
+        return ()
+    errors = np.flatnonzero(evidence.wrong.all(axis=0))
+    generator = np.random.default_rng([evidence.seed, 7])
+    drawn = [generator.choice(errors, len(chosen), replace=False) for _ in range(DRAWS)]
+    by_chance = [effects(without(evidence, images)) for images in drawn]
+    return tuple(
+        beside(f"{part}, without {what}", value)
+        for part, left in effects(without(evidence, chosen)).items()
+        for what, value in (
+            ("candidates for a wrong label", left[0]),
+            ("as many errors at random", np.mean([each[part][0] for each in by_chance])),
+        )
+    )
+
+
 def _error_of(evidence: Evidence, digits: set[int]) -> np.ndarray:
     """Return the error of some digits together, (1 + B,)."""
     members = np.isin(evidence.label, list(digits))
@@ -171,9 +211,10 @@ def _share(evidence: Evidence, some: np.ndarray, all_: np.ndarray) -> np.ndarray
 
 
 def _class_errors_in_halves(
-    evidence: Evidence, error: np.ndarray, *, splits: int
+    evidence: Evidence, *, splits: int
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Give the error of each class in two halves, blocks of (splits, 1 + B, 10)."""
+    error = evidence.wrong.mean(axis=0)
     failed = evidence.resamples.halves(error[:, None] * evidence.one_hot, splits=splits)
     counted = evidence.resamples.halves(evidence.one_hot, splits=splits)
     for wrong, number in zip(failed, counted, strict=True):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from analysis import statistics
 from analysis.calibration import scaled_confidence
 from analysis.claims.judging import Finding, beside
 from analysis.evidence import FGSM, RANDOM_SIGN, Evidence, NotTested
@@ -14,8 +13,6 @@ from analysis.verdicts import Beside
 # The original's 0.03 and 0.10 in [-1, 1] units: 3.8 and 12.8 levels of 255.
 MIDDLE, LARGEST = 0.015, 0.05
 CHANCE = 1 / CLASSES
-# Replicates computed at one time, so that weights of all images fit into memory.
-_ROWS = 256
 
 
 def collapse(evidence: Evidence) -> Finding:
@@ -59,7 +56,10 @@ def confident(evidence: Evidence) -> Finding:
         under = scaled_confidence(attacked.logits, temperatures, attacked.predicted)
         parts[name] = np.mean(
             [
-                _auroc(evidence, clean[repeat], right[repeat], under[repeat], made[repeat])
+                evidence.resamples.auroc(
+                    (clean[repeat][right[repeat]], np.flatnonzero(right[repeat])),
+                    (under[repeat][made[repeat]], np.flatnonzero(made[repeat])),
+                )
                 for repeat in range(evidence.repeats)
             ],
             axis=0,
@@ -133,22 +133,3 @@ def _independent(evidence: Evidence) -> str:
     if not evidence.published:
         return ""
     return "accuracies rounded to three decimals, each resampled by itself"
-
-
-def _auroc(
-    evidence: Evidence, clean: np.ndarray, right: np.ndarray, under: np.ndarray, made: np.ndarray
-) -> np.ndarray:
-    """Return the AUROC of confidence, right ones against errors made, (1 + B,)."""
-    positive, negative = np.flatnonzero(right), np.flatnonzero(made)
-    rows = 1 + evidence.resamples.count
-    return np.concatenate(
-        [
-            statistics.auroc(
-                clean[positive],
-                under[negative],
-                evidence.resamples.of_images(positive, block),
-                evidence.resamples.of_images(negative, block),
-            )
-            for block in (slice(start, start + _ROWS) for start in range(0, rows, _ROWS))
-        ]
-    )
