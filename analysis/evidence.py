@@ -21,6 +21,7 @@ from analysis.results import Results
 from analysis.study import CLASSES, Study
 
 FGSM = "fgsm"
+FGSM_NATIVE = "fgsm-native"
 RANDOM_SIGN = "random-sign"
 # From here on a prediction counts as made with confidence.
 SURE = 0.9
@@ -217,6 +218,9 @@ def _attacked(wide: _Wide) -> dict[tuple[str, float], Attacked]:
         for (attack, epsilon), rows in wide.rows("attacks").groupby(["attack", "epsilon"])
     }
     if wide.complete("controls"):
+        native = wide.rows("controls").query("attack == @FGSM_NATIVE")
+        for epsilon, rows in native.groupby("epsilon"):
+            found[FGSM_NATIVE, float(epsilon)] = Attacked(wide.values(rows, "predicted"))
         for epsilon, rows in wide.rows("attacked").groupby("epsilon"):
             logits = np.stack([wide.values(rows, name) for name in LOGITS], axis=-1)
             found[FGSM, float(epsilon)] = Attacked(wide.values(rows, "predicted"), logits)

@@ -19,11 +19,10 @@ from analysis import (
     training,
 )
 from analysis.analyses import ANALYSES
-from analysis.batches import batches
 from analysis.datasets import ImageSet
 from analysis.derived import alone, commit, conclude, derive_again
 from analysis.errors import UserError
-from analysis.probes import PROBES
+from analysis.probes import PROBES, Subject
 from analysis.progress import Progress
 from analysis.results import AnalysisEntry, Results, RunEntry, TrainingEntry
 from analysis.split import divide
@@ -31,7 +30,15 @@ from analysis.state import RunState, states, valid
 from analysis.study import Run, Study
 
 # How many forward passes a step is worth, roughly: enough to tell the time that is left.
-_COSTS = {"epoch": 3, "predictions": 1, "saliency": 4, "attacks": 20}
+_COSTS = {
+    "epoch": 3,
+    "predictions": 1,
+    "saliency": 4,
+    "attacks": 20,
+    "controls": 20,
+    "randomised": 4,
+    "localisation": 8,
+}
 
 
 def choose_device(name: str | None) -> torch.device:
@@ -118,8 +125,9 @@ def _finish(
             seed=run.seed,
             training=_training_entry(study, run, facts, store),
         )
-        todo = tuple(ANALYSES)
+        todo = analyses.of(study)
     _, positions = divide(study, run, images)
+    subject = Subject(study, run, classifier, images, positions)
     for name in todo:
         begin = time.perf_counter()
         done = {
@@ -127,9 +135,7 @@ def _finish(
             for needed in ANALYSES[name].needs
             for table in ANALYSES[needed].tables
         }
-        tables = PROBES[name](
-            study, run, classifier, batches(images, positions, device=device), done
-        )
+        tables = PROBES[name](subject, done)
         written = {
             table: results.write_table(store.folder, table, content, run=run.name)
             for table, content in tables.items()

@@ -106,11 +106,11 @@ def claims_state(study: Study, stored: Results | None) -> str:
 def _state(study: Study, run: Run, stored: Results | None) -> RunState:
     entry = stored.manifest.runs.get(run.name) if stored else None
     if stored is None or entry is None:
-        return RunState(run, "missing", dict.fromkeys(ANALYSES, "missing"))
+        return RunState(run, "missing", dict.fromkeys(analyses.of(study), "missing"))
     if entry.training.digest != analyses.training_digest(study) or entry.seed != run.seed:
-        return RunState(run, "stale", dict.fromkeys(ANALYSES, "stale"))
+        return RunState(run, "stale", dict.fromkeys(analyses.of(study), "stale"))
     trained = _readable(stored, entry, ["history"])
-    found = {name: _analysis_state(study, name, stored, entry) for name in ANALYSES}
+    found = {name: _analysis_state(study, name, stored, entry) for name in analyses.of(study)}
     return RunState(run, "done" if trained else "broken", found)
 
 

@@ -203,7 +203,10 @@ def test_a_file_in_the_place_of_a_folder_is_told_in_one_line(
 
 
 # What takes seconds to import, and is not needed to say that there is nothing to do.
-HEAVY = {"torch", "torchvision", "timm", "captum", "art", "sklearn", "statsmodels", "matplotlib"}
+HEAVY = {
+    *("torch", "torchvision", "timm", "captum", "art"),
+    *("sklearn", "skimage", "statsmodels", "matplotlib"),
+}
 
 
 @pytest.mark.parametrize("verb", ["run", "status", "verify"])
@@ -234,9 +237,8 @@ import numpy as np
 import torch
 
 from analysis import model, study
-from analysis.batches import batches
 from analysis.datasets import ImageSet
-from analysis.probes import PROBES
+from analysis.probes import PROBES, Subject
 
 CPU = torch.device("cpu")
 
@@ -254,13 +256,14 @@ def peaks(name, count):
         split=np.full(count, "test"),
         index=np.arange(count, dtype=np.int32),
         photo=np.arange(count, dtype=np.int32),
+        masks=generator.random((count, 32, 32)) < 0.5,
     )
     classifier = model.build(chosen.model, seed=0, device=CPU).eval().requires_grad_(False)
+    subject = Subject(chosen, chosen.runs[0], classifier, images, images.positions("test"))
     done, found = {}, {}
     for analysis, probe in PROBES.items():
         Path("/proc/self/clear_refs").write_text("5")
-        given = batches(images, images.positions("test"), device=CPU)
-        done |= probe(chosen, chosen.runs[0], classifier, given, done)
+        done |= probe(subject, done)
         found[analysis] = peak()
     assert len(done["predictions"]) == count
     return found

@@ -74,6 +74,13 @@ def test_a_run_ends_with_every_table(undisturbed: Playground) -> None:
     assert len(store.table("saliency")) == per_image * 2
     # Two kinds of direction and three ε, of which 0 is one.
     assert len(store.table("attacks")) == per_image * 2 * 3
+    # One ε on the sample of photos, and two on native pixels.
+    sampled = store.table("controls").query("attack == 'pgd'")
+    assert 10 <= sampled["index"].nunique() < 60
+    assert len(store.table("controls")) == per_image * 2 + len(sampled)
+    assert len(store.table("attacked")) == per_image
+    assert len(store.table("randomised")) == per_image * 2
+    assert len(store.table("localisation")) == per_image * 2 * 2
     assert store.table("history").groupby("run")["epoch"].apply(list).tolist() == [[1, 2, 3]] * 2
     assert len(undisturbed.weights()) == 2
     assert not list(undisturbed.folder.rglob("checkpoint*"))
@@ -119,8 +126,8 @@ def test_progress_is_told_step_by_step(playground: Playground) -> None:
     playground.edit("repeats = 2", "repeats = 1")
     lines: list[str] = []
     assert run(playground, lines.append) is True
-    steps = ["r0f0 epoch 1", "r0f0 predictions", "r0f0 saliency", "r0f0 attacks"]
-    assert [line[:16].strip() for line in lines] == steps
+    steps = ["r0f0 epoch 1", *(f"r0f0 {name}" for name in ANALYSES)]
+    assert [line[:18].strip() for line in lines] == steps
     assert "loss" in lines[0] and "left" in lines[0]
     assert "100% done" in lines[-1] and "left" not in lines[-1]
 
@@ -164,7 +171,7 @@ def test_stopped_after_every_step_it_goes_on_to_the_same_results(
     said: list[str] = []
 
     def stop(line: str) -> None:
-        said.append(line[:16].strip())
+        said.append(line[:18].strip())
         raise KeyboardInterrupt
 
     while True:
@@ -174,7 +181,7 @@ def test_stopped_after_every_step_it_goes_on_to_the_same_results(
             continue
         break
     # Every step was begun once: nothing that was finished is done again.
-    steps = [*(f"epoch {n}" for n in (1, 2, 3)), "predictions", "saliency", "attacks"]
+    steps = [*(f"epoch {n}" for n in (1, 2, 3)), *ANALYSES]
     assert said == [f"{name} {step}" for name in ("r0f0", "r1f0") for step in steps]
     assert_equal(playground, undisturbed)
 
@@ -386,7 +393,7 @@ def test_results_from_before_estimates_had_a_digest_get_one(
     finished: Playground, undisturbed: Playground, command: Command
 ) -> None:
     finished.edit_manifest(lambda content: content["derived"]["estimates"].pop("digest"))
-    assert opened(finished).verify() == 11
+    assert opened(finished).verify() == 21
     assert "estimates computed again" in command("run", finished.study)[1]
     assert_equal(finished, undisturbed)
 
@@ -399,7 +406,7 @@ def test_other_attacks_are_the_only_thing_done_again(finished: Playground) -> No
     finished.edit("[0, 0.01, 0.05]", "[0, 0.01, 0.04]")
     lines: list[str] = []
     run(finished, lines.append)
-    assert [line[:16].strip() for line in lines] == ["r0f0 attacks", "r1f0 attacks"]
+    assert [line[:18].strip() for line in lines] == ["r0f0 attacks", "r1f0 attacks"]
     after = files(finished)
     changed = {key for key in before if before[key] != after[key]}
     assert changed == {("r0f0", "attacks"), ("r1f0", "attacks"), ("all", "estimates")}
@@ -472,7 +479,7 @@ def test_results_of_other_weights_are_replaced(
     finished.table("attacks").unlink()
     lines: list[str] = []
     run(finished, lines.append)
-    assert [line.split()[1] for line in lines] == ["predictions", "saliency", "attacks"]
+    assert [line.split()[1] for line in lines] == list(ANALYSES)
     names = files(finished)
     assert names["r0f0", "maps"] != files(undisturbed)["r0f0", "maps"]
     sizes = opened(finished).table("predictions").groupby("run")["logit_0"].sum()

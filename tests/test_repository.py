@@ -240,7 +240,7 @@ def test_reports_and_results_are_read_without_what_training_needs(finished: Play
     assert done.returncode == 0, done.stderr
     *names, count = done.stdout.split()
     assert {"report.charts", "report.paper", "report.preview"} <= set(names)
-    assert int(count) == 11
+    assert int(count) == 21
 
 
 # ------------------------------------------------------------------------------ the README

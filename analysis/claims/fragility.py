@@ -6,7 +6,7 @@ import numpy as np
 
 from analysis.calibration import scaled_confidence
 from analysis.claims.judging import Finding, beside
-from analysis.evidence import FGSM, RANDOM_SIGN, Evidence, NotTested
+from analysis.evidence import FGSM, FGSM_NATIVE, RANDOM_SIGN, Evidence, NotTested
 from analysis.study import CLASSES
 from analysis.verdicts import Beside
 
@@ -121,7 +121,7 @@ def imperceptible(evidence: Evidence) -> Finding:
 
 def _controls(evidence: Evidence, epsilon: float) -> tuple[Beside, ...]:
     """Return the accuracies of the other attacks at an ε, those that were made."""
-    names = {"fgsm-native": "FGSM on native pixels", RANDOM_SIGN: "random signs"}
+    names = {FGSM_NATIVE: "FGSM on native pixels", RANDOM_SIGN: "random signs"}
     return tuple(
         beside(f"accuracy under {name}", evidence.accuracy(attack, epsilon))
         for attack, name in names.items()
