@@ -18,6 +18,7 @@ from report.figures import Markdown
 DIGITS = [str(digit) for digit in range(CLASSES)]
 LEVELS = 255
 NONE = "none"
+ATTACKS = {"fgsm": "FGSM", "random-sign": "random signs of the same size"}
 
 _DATA = {
     "svhn": "SVHN, the official training and test split",
