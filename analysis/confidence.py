@@ -10,8 +10,8 @@ import pandas as pd
 
 from analysis import statistics
 from analysis.calibration import bins_of, expected_calibration_error, scaled_confidence
-from analysis.claims.fragility import MIDDLE
 from analysis.evidence import FGSM, Evidence
+from analysis.published import MIDDLE
 from analysis.study import CLASSES
 
 BINS = 10
