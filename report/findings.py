@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import pandas as pd
+
 from analysis.verdicts import Beside, ClaimRecord, ClaimsTable, Judgement, Part, Unit, Verdict
 
 VERDICTS: tuple[Verdict, ...] = ("supported", "refuted", "inconclusive", "not tested")
@@ -136,12 +138,38 @@ WORDINGS = {
     ),
 }
 
+RULES = (
+    "A claim is **supported** if the whole interval lies beyond its threshold on the side that it "
+    "claims, **refuted** if the whole of it lies on the other side, and **inconclusive** if it "
+    "straddles the threshold. A claim that these data cannot speak to is **not tested**, with the "
+    "reason. A claim of several parts is supported if all of them are and refuted if any is."
+)
+# How parts are called in a sentence, where their names would not do.
+_PARTS = {"as given": "the softmax", "scaled": "the scaled softmax"}
 _SIDES = {"above": "more than", "below": "less than", "within": "no more than"}
 
 
 def finding(claim: ClaimRecord) -> str:
     """Return what the study says of a claim: a sentence with its numbers."""
     return _sentence(claim, claim.study)
+
+
+def abstract(table: ClaimsTable, *, images: str, networks: str, data: str) -> str:
+    """Return the abstract of the paper, which follows the verdicts."""
+
+    def said(*names: str) -> str:
+        return " ".join(f"{clause(table.claim(name))}." for name in names)
+
+    return (
+        "A published notebook finds that a standard classifier of street digits hides uneven "
+        "errors behind a high accuracy, explains its hard cases badly, and collapses under small "
+        f"perturbations. We turn its {len(table.claims)} claims into tests with thresholds fixed "
+        f"beforehand, and put them to {images} images of {data} and {networks}. Of the claims, "
+        f"{summary(table)}. {said('uneven', 'hard-digits', 'explanations')} "
+        f"{said('collapse', 'chance', 'confident', 'silent')} Every number and every word that "
+        "depends on a verdict is computed from cached results, and the same tests are put to the "
+        "original's published numbers."
+    )
 
 
 def original_finding(claim: ClaimRecord) -> str:
@@ -162,8 +190,12 @@ def clause(claim: ClaimRecord) -> str:
 
 def summary(table: ClaimsTable) -> str:
     """Return how many claims have which verdict, in words."""
-    counts = {verdict: _ids(table, verdict) for verdict in VERDICTS}
-    parts = [f"{len(ids)} {_named(verdict)}" for verdict, ids in counts.items() if ids]
+    counts = {verdict: len(_ids(table, verdict)) for verdict in VERDICTS}
+    parts = [
+        f"{count} {'is' if count == 1 else 'are'} {_named(verdict)}"
+        for verdict, count in counts.items()
+        if count
+    ]
     return listed(parts)
 
 
@@ -225,6 +257,16 @@ def beside(one: Beside) -> str:
     return f"{text} ({number(one.low, 'share')} to {number(one.high, 'share')})"
 
 
+def pointing(measure: str, row: pd.Series) -> str:
+    """Return whether a measure tells a map on the digit, with the AUROC of ``sanity``."""
+    said = {
+        "supported": f"{measure} tells a map that points at the digit from one that does not",
+        "refuted": f"{measure} fails to tell a map that points at the digit from one that does not",
+        "inconclusive": f"whether {measure} tells a map that points at the digit stays open",
+    }[row["verdict"]]
+    return f"{said} (AUROC {row['auroc']:.2f}, {row['low']:.2f} to {row['high']:.2f})"
+
+
 def listed(parts: Sequence[str]) -> str:
     """Return parts as a list in words."""
     if len(parts) < 2:
@@ -243,7 +285,7 @@ def _sentence(claim: ClaimRecord, judgement: Judgement) -> str:
 def _evidence(claim: ClaimRecord, judgement: Judgement) -> str:
     each = [part_effect(claim, part) for part in judgement.parts]
     if len(each) > 1:
-        names = [part.name for part in judgement.parts]
+        names = [_PARTS.get(part.name, part.name) for part in judgement.parts]
         each = [f"{effect} for {name}" for effect, name in zip(each, names, strict=True)]
     unit = _unit(claim.unit)
     inside = f", in{unit}," if unit else ""
