@@ -31,7 +31,8 @@ def _claim(claim: ClaimRecord) -> list[str]:
 def _judgement(claim: ClaimRecord, judgement: Judgement, name: str) -> list[str]:
     if not judgement.parts:
         return [judgement.reason]
-    return [f"{name}: {_part(claim, part)}" for part in judgement.parts]
+    found = [f"{name}: {_part(claim, part)}" for part in judgement.parts]
+    return [*found, f"({judgement.reason})"] if judgement.reason else found
 
 
 def _part(claim: ClaimRecord, part: Part) -> str:

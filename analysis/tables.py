@@ -146,7 +146,9 @@ SCHEMAS: dict[str, pa.DataFrameSchema] = {
         {
             "scaling": _text("as given, or scaled by temperature"),
             "group": _text("all, or the digit"),
-            "error": _number("expected calibration error over ten bins", _SHARE, kind="float64"),
+            "error": _number(
+                "expected calibration error over ten bins, without its bias", _SHARE, kind="float64"
+            ),
             "low": _number("lower end of the interval", kind="float64"),
             "high": _number("upper end of the interval", kind="float64"),
             "temperature": _number("mean temperature", pa.Check.gt(0), kind="float64"),

@@ -10,7 +10,9 @@ Verdict = Literal["supported", "refuted", "inconclusive", "not tested"]
 # Which side of the threshold a claim puts its effect on; "within": no further from zero than it.
 Side = Literal["above", "below", "within"]
 # What an effect is measured in, so that whoever shows it knows how.
-Unit = Literal["share", "difference of shares", "ratio", "correlation", "standard deviations"]
+Unit = Literal[
+    "share", "difference of shares", "ratio", "correlation", "standard deviations", "AUROC"
+]
 
 
 class Part(Section):

@@ -5,11 +5,13 @@ from __future__ import annotations
 import pandas as pd
 
 from analysis import published
-from report import deviations, figures
+from analysis.verdicts import ClaimRecord
+from report import deviations, figures, findings
 from report.figures import Markdown
 from report.quantities import (
     ATTACKS,
     DIGITS,
+    NOT_MEASURED,
     Quantities,
     levels,
     per_cent,
@@ -22,6 +24,126 @@ class Tables:
 
     def __init__(self, quantities: Quantities) -> None:
         self.quantities = quantities
+
+    def claims(self) -> Markdown:
+        """Return every claim with its verdict here and on the original's numbers, as a table."""
+        rows = [
+            {
+                "claim": claim.statement,
+                "name": claim.id,
+                "this study": findings.mark(claim.study.verdict),
+                "the original": findings.mark(claim.original.verdict),
+            }
+            for claim in self.quantities.claims.claims
+        ]
+        return figures.table(pd.DataFrame(rows))
+
+    def effects(self) -> Markdown:
+        """Return the effect of each part of each tested claim, as a table."""
+        rows = [
+            {
+                "claim": claim.id,
+                "part": part.name,
+                "of": source,
+                "effect": findings.number(part.effect, claim.unit),
+                "interval": _ends(claim, part.low, part.high),
+                "simultaneous interval": _ends(
+                    claim, part.simultaneous_low, part.simultaneous_high
+                ),
+                "claimed": findings.threshold(claim),
+                "verdict": findings.mark(part.verdict),
+                "turns at": findings.turns(claim, part),
+                "detectable": findings.detectable(claim, part),
+            }
+            for claim in self.quantities.claims.claims
+            for source, judgement in (("ours", claim.study), ("original", claim.original))
+            for part in judgement.parts
+        ]
+        return figures.table(pd.DataFrame(rows))
+
+    def tests(self) -> Markdown:
+        """Return what the original says, how each claim is tested and what would refute it."""
+        rows = [
+            {
+                "claim": claim.id,
+                "the original": claim.says,
+                "test": claim.test,
+                "refuted by": claim.refuted_by,
+            }
+            for claim in self.quantities.claims.claims
+        ]
+        return figures.table(pd.DataFrame(rows))
+
+    def sanity(self) -> Markdown:
+        """Return what each saliency measure can tell, as a table."""
+        rows = [
+            {
+                "study": row.study,
+                "question": row.question,
+                "layer": row.layer,
+                "measure": row.measure,
+                "AUROC": f"{row.auroc:.2f}",
+                "interval": f"{row.low:.2f} to {row.high:.2f}",
+                "can tell": findings.mark(row.verdict),
+            }
+            for row in self.quantities.sanity.itertuples()
+        ]
+        return figures.table(pd.DataFrame(rows)) if rows else Markdown(NOT_MEASURED)
+
+    def calibration(self) -> Markdown:
+        """Return the expected calibration error of each digit, as given and scaled, as a table."""
+        table = self.quantities.results.table("calibration")
+        rows = [
+            {"digit": group}
+            | {
+                row.scaling: f"{row.error:.3f} ({row.low:.3f} to {row.high:.3f})"
+                for row in found.itertuples()
+            }
+            for group, found in table.groupby("group", sort=False)
+        ]
+        return figures.table(pd.DataFrame(rows))
+
+    def aggregate(self) -> Markdown:
+        """Return overall, worst-class and attacked accuracy of each network, as a table."""
+        rows = [
+            {
+                "run": row.run,
+                "accuracy": per_cent(row.accuracy),
+                "worst digit": row.digit,
+                "its accuracy": per_cent(row.worst),
+                "under FGSM": per_cent(row.attacked),
+            }
+            for row in self.quantities.runs_table.itertuples()
+        ]
+        return figures.table(pd.DataFrame(rows))
+
+    def bounds(self) -> Markdown:
+        """Return the claims about classes without the candidates for a wrong label, as a table."""
+        rows = [
+            {"claim": claim.id, "effect": one.name, "value": findings.number(one.value, claim.unit)}
+            for claim in self.quantities.claims.claims
+            for one in claim.study.beside
+            if ", without " in one.name
+        ]
+        if not rows:
+            return Markdown("There are no candidates, and so no bounds.")
+        return figures.table(pd.DataFrame(rows))
+
+    def suspects(self) -> Markdown:
+        """Return the candidates for a wrong label, by official index, as a table."""
+        table = self.quantities.results.table("suspects")
+        if table.empty:
+            return Markdown(f"Candidates: {self.quantities.suspects}.")
+        rows = [
+            {
+                "index": f"{row.index_}",
+                "label": row.label,
+                "every network": row.predicted,
+                "least confidence": f"{row.confidence:.3f}",
+            }
+            for row in table.rename(columns={"index": "index_"}).itertuples(index=False)
+        ]
+        return figures.table(pd.DataFrame(rows))
 
     def overall(self) -> Markdown:
         """Return the accuracy of each digit and of all, ours and the original's, as a table."""
@@ -62,7 +184,7 @@ class Tables:
     def _attacked_cell(self, attack: str, epsilon: float) -> str:
         rows = self.quantities.rows("accuracy", attack=attack, epsilon=epsilon)
         row = rows[rows["group"] == "all"]
-        return per_cent(row["value"].iloc[0]) if len(row) else "not measured"
+        return per_cent(row["value"].iloc[0]) if len(row) else NOT_MEASURED
 
     def deviations(self) -> Markdown:
         """Return where the study departs from the original, as a table."""
@@ -100,6 +222,10 @@ class Tables:
     def _group(self, quantity: str, group: str) -> pd.Series:
         rows = self.quantities.rows(quantity)
         return rows[rows["group"] == group].iloc[0]
+
+
+def _ends(claim: ClaimRecord, low: float, high: float) -> str:
+    return f"{findings.number(low, claim.unit)} to {findings.number(high, claim.unit)}"
 
 
 def _short(revision: str | None) -> str:

@@ -11,11 +11,11 @@ from analysis import statistics
 from analysis.claims.judging import Finding, beside
 from analysis.evidence import SURE, Evidence, NotTested
 from analysis.label_noise import candidates, without
+from analysis.published import EASY, HARD
 from analysis.study import CLASSES
 from analysis.verdicts import Beside
 
 SPLITS = 200
-EASY, HARD = (0, 1, 2), (8, 9)
 COMMONEST = 10
 # Off the diagonal, as (true, predicted).
 _PAIRS = np.array(list(permutations(range(CLASSES), 2)))

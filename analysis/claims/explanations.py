@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from analysis.claims.errors import EASY, HARD
 from analysis.claims.judging import Finding, beside
 from analysis.evidence import Evidence, NotTested
+from analysis.published import EASY, HARD
 from analysis.study import CLASSES
 from analysis.verdicts import Beside
 

@@ -7,11 +7,10 @@ import numpy as np
 from analysis.calibration import scaled_confidence
 from analysis.claims.judging import Finding, beside
 from analysis.evidence import FGSM, FGSM_NATIVE, RANDOM_SIGN, Evidence, NotTested
+from analysis.published import LARGEST, MIDDLE
 from analysis.study import CLASSES
 from analysis.verdicts import Beside
 
-# The original's 0.03 and 0.10 in [-1, 1] units: 3.8 and 12.8 levels of 255.
-MIDDLE, LARGEST = 0.015, 0.05
 CHANCE = 1 / CLASSES
 
 
@@ -28,10 +27,12 @@ def collapse(evidence: Evidence) -> Finding:
 def chance(evidence: Evidence) -> Finding:
     """Return how far the accuracy under FGSM at the original's largest ε is from guessing."""
     attacked = evidence.accuracy(FGSM, LARGEST)
+    # Fewer right than guessing would have: the attack leads to the wrong answer.
+    below = "far below guessing" if attacked[0] < CHANCE / 2 else ""
     return Finding(
         {"distance": attacked - CHANCE},
         (beside("accuracy under attack", attacked), *_controls(evidence, LARGEST)),
-        reason=_independent(evidence),
+        reason="; ".join(filter(None, [below, _independent(evidence)])),
     )
 
 
