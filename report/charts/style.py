@@ -21,10 +21,8 @@ PURPLE, YELLOW = "#CC79A7", "#E69F00"
 WIDTH = 560
 FONT_SIZE = 12
 
-# A legend stands above its chart, in one column where the chart is narrow.
-LEGEND = alt.Legend(
-    orient="top", columns=alt.ExprRef("width < 420 ? 1 : 2"), labelLimit=320, symbolOpacity=1
-)
+# Legends stand above their charts: room beside them is scarce on a phone.
+LEGEND = alt.Legend(orient="top", columns=2, labelLimit=320, symbolOpacity=1)
 # The same for lines, which tell themselves apart by their dashes.
 LINES = alt.Legend(
     orient="top",
