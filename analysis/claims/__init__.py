@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from dataclasses import dataclass
 from functools import cache
 
@@ -80,7 +81,7 @@ def judge(evidence: Evidence, *, level: float) -> Judged:
     judgements: dict[str, Judgement] = {}
     for claim in CATALOGUE:
         try:
-            findings[claim.id] = claim.function(evidence)
+            findings[claim.id] = _found(claim, evidence)
         except NotTested as reason:
             judgements[claim.id] = Judgement(verdict="not tested", reason=str(reason))
     tested = len(findings)
@@ -91,6 +92,13 @@ def judge(evidence: Evidence, *, level: float) -> Judged:
                 claim, findings[claim.id], level=level, simultaneous=simultaneous
             )
     return Judged(judgements, tested=tested, resamples=evidence.resamples.count)
+
+
+def _found(claim: Claim, evidence: Evidence) -> Finding:
+    with warnings.catch_warnings():
+        # What cannot be divided is NaN, and whether that is too much is asked afterwards.
+        warnings.simplefilter("ignore", RuntimeWarning)
+        return claim.function(evidence).defined()
 
 
 def _judgement(claim: Claim, finding: Finding, *, level: float, simultaneous: float) -> Judgement:

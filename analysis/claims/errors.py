@@ -144,7 +144,7 @@ def heterogeneity(evidence: Evidence) -> float:
     The statistic is the sum of squares between classes; there are as many exchanges as resamples.
     """
     error = evidence.wrong.mean(axis=0)
-    number = evidence.one_hot.sum(axis=0)
+    number = np.maximum(evidence.one_hot.sum(axis=0), 1)
     exchange = statistics.Exchange(evidence.photo)
     generator = np.random.default_rng([evidence.seed, 4])
 
@@ -239,5 +239,8 @@ def _persistence_by_chance(evidence: Evidence, observed: float) -> float:
 
 
 def _p(drawn: Sequence[float] | np.ndarray, observed: float) -> float:
-    """Return how often a statistic is as large by chance, the observed one counted among them."""
-    return float((1 + np.sum(np.asarray(drawn) >= observed)) / (1 + len(drawn)))
+    """Return how often a statistic is as large by chance, the observed one counted among them.
+
+    One that is not defined counts as large: nothing is significant for want of data.
+    """
+    return float((1 + np.sum(~(np.asarray(drawn) < observed))) / (1 + len(drawn)))
