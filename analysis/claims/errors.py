@@ -35,10 +35,11 @@ def uneven(evidence: Evidence, *, splits: int = SPLITS) -> Finding:
     error = evidence.wrong.mean(axis=0)
     gaps = []
     for chosen, measured in _class_errors_in_halves(evidence, error, splits=splits):
-        worst = np.nanargmax(chosen, axis=-1)[..., None]
-        best = np.nanargmin(chosen, axis=-1)[..., None]
+        unknown = np.isnan(chosen)
+        worst = np.where(unknown, -np.inf, chosen).argmax(axis=-1)[..., None]
+        best = np.where(unknown, np.inf, chosen).argmin(axis=-1)[..., None]
         gap = np.take_along_axis(measured, worst, -1) - np.take_along_axis(measured, best, -1)
-        gaps.append(gap[..., 0])
+        gaps.append(np.where(unknown.all(axis=-1), np.nan, gap[..., 0]))
     errors = class_errors(evidence)
     same = errors.max(axis=1) - errors.min(axis=1)
     return Finding(
