@@ -98,7 +98,10 @@ def _verify(options: argparse.Namespace) -> int:
 def _claims(options: argparse.Namespace) -> int:
     from analysis import claims_text, derived
 
-    table = derived.judged(options.study).claims()
+    chosen = study.load(options.study)
+    if results.load_if_any(chosen.name) is None:
+        raise results.none_yet(paths.results(chosen.name), options.study)
+    table = derived.judged(chosen.name).claims()
     print(table.model_dump_json(indent=1) if options.json else claims_text.lines(table))
     return 0
 
@@ -127,7 +130,9 @@ def _parser() -> argparse.ArgumentParser:
         parser_of.add_argument("studies", nargs="*", metavar="study")
         parser_of.set_defaults(command=command)
     claims = commands.add_parser("claims", help="say what the results say of each claim")
-    claims.add_argument("study", nargs="?", default="svhn-subset", help="a study's name")
+    claims.add_argument(
+        "study", nargs="?", default="svhn-subset", help="a study's name, or a path to a study file"
+    )
     claims.add_argument("--json", action="store_true", help="everything, for machines")
     claims.set_defaults(command=_claims)
     return parser

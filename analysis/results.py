@@ -339,9 +339,8 @@ def write_claims(results: Results, claims: ClaimsTable) -> Results:
     forgotten = results.with_manifest(claims=None)
     write_manifest(forgotten)
     path = results.folder / CLAIMS
-    text = json.dumps(claims.model_dump(mode="json"), indent=1, ensure_ascii=False) + "\n"
     with written_whole(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_text(claims.model_dump_json(indent=1) + "\n", encoding="utf-8")
     entry = ClaimsEntry(sha256=sha256(path), digest=claims.digest)
     results = results.with_manifest(claims=entry)
     write_manifest(results)

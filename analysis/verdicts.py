@@ -36,8 +36,11 @@ class Part(Section):
     detectable: float | None
 
 
-class Beside(Section):
-    """A number to show beside a claim, which decides nothing; its interval is the ordinary one."""
+class Beside(Section, ser_json_inf_nan="strings"):
+    """A number to show beside a claim, which decides nothing; its interval is the ordinary one.
+
+    NaN says that it is not defined on these data; JSON has no number for that, but the word.
+    """
 
     name: str
     value: float

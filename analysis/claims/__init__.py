@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from dataclasses import dataclass
 from functools import cache
 
@@ -79,7 +80,7 @@ def judge(found: Evidence, *, level: float) -> Judged:
     judgements: dict[str, Judgement] = {}
     for claim in CATALOGUE:
         try:
-            findings[claim.id] = claim.function(found)
+            findings[claim.id] = _found(claim, found)
         except NotTested as reason:
             judgements[claim.id] = Judgement(verdict="not tested", reason=str(reason))
     simultaneous = 1 - ALPHA / max(len(findings), 1)
@@ -89,6 +90,13 @@ def judge(found: Evidence, *, level: float) -> Judged:
                 claim, findings[claim.id], level=level, simultaneous=simultaneous
             )
     return Judged(judgements, tested=len(findings), resamples=found.resamples.count)
+
+
+def _found(claim: Claim, evidence: Evidence) -> Finding:
+    with warnings.catch_warnings():
+        # What cannot be divided is NaN, and whether that is too much is asked afterwards.
+        warnings.simplefilter("ignore", RuntimeWarning)
+        return claim.function(evidence).defined()
 
 
 def _judgement(claim: Claim, finding: Finding, *, level: float, simultaneous: float) -> Judgement:

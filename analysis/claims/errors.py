@@ -50,10 +50,11 @@ def uneven(evidence: Evidence, *, splits: int = SPLITS) -> Finding:
 def _gap(evidence: Evidence, *, splits: int) -> np.ndarray:
     gaps = []
     for chosen, measured in _class_errors_in_halves(evidence, splits=splits):
-        worst = np.nanargmax(chosen, axis=-1)[..., None]
-        best = np.nanargmin(chosen, axis=-1)[..., None]
+        unknown = np.isnan(chosen)
+        worst = np.where(unknown, -np.inf, chosen).argmax(axis=-1)[..., None]
+        best = np.where(unknown, np.inf, chosen).argmin(axis=-1)[..., None]
         gap = np.take_along_axis(measured, worst, -1) - np.take_along_axis(measured, best, -1)
-        gaps.append(gap[..., 0])
+        gaps.append(np.where(unknown.all(axis=-1), np.nan, gap[..., 0]))
     return np.nanmean(np.concatenate(gaps), axis=0)
 
 
@@ -149,7 +150,7 @@ def heterogeneity(evidence: Evidence) -> float:
     The statistic is the sum of squares between classes; there are as many exchanges as resamples.
     """
     error = evidence.wrong.mean(axis=0)
-    number = evidence.one_hot.sum(axis=0)
+    number = np.maximum(evidence.one_hot.sum(axis=0), 1)
     exchange = statistics.Exchange(evidence.photo)
     generator = np.random.default_rng([evidence.seed, 4])
 
@@ -280,5 +281,8 @@ def _persistence_by_chance(evidence: Evidence, observed: float) -> float:
 
 
 def _p(drawn: Sequence[float] | np.ndarray, observed: float) -> float:
-    """Return how often a statistic is as large by chance, the observed one counted among them."""
-    return float((1 + np.sum(np.asarray(drawn) >= observed)) / (1 + len(drawn)))
+    """Return how often a statistic is as large by chance, the observed one counted among them.
+
+    One that is not defined counts as large: nothing is significant for want of data.
+    """
+    return float((1 + np.sum(~(np.asarray(drawn) < observed))) / (1 + len(drawn)))

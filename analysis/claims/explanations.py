@@ -67,7 +67,7 @@ def _moments(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return the mean over images of a group, and the squares about it and number over maps."""
     there = ~np.isnan(values) & group
-    filled = np.where(there, values, 0.0).astype(float)
+    filled = np.where(there, _centred(values), 0.0)
     maps = there.sum(axis=0)
     mean = filled.sum(axis=0) / np.maximum(maps, 1)
     columns = [mean, maps > 0, filled.sum(axis=0), (filled**2).sum(axis=0), maps]
@@ -75,6 +75,14 @@ def _moments(
         np.stack(columns, axis=1).astype(float)
     ).T
     return total / images, squares - sums**2 / number, number
+
+
+def _centred(values: np.ndarray) -> np.ndarray:
+    """Return values about their mean, which no contrast changes with.
+
+    Their squares are added in single precision, and of large ones little would be left.
+    """
+    return values - np.nanmean(values, dtype=float)
 
 
 def _within_classes(evidence: Evidence, measures: dict[str, np.ndarray]) -> list[Beside]:
@@ -100,7 +108,7 @@ def _stratified(evidence: Evidence, values: np.ndarray) -> np.ndarray:
     for repeat, value in enumerate(values):
         hard = np.delete(evidence.wrong, repeat, axis=0).any(axis=0)
         there = ~np.isnan(value)
-        filled = np.where(there, value, 0.0).astype(float)
+        filled = np.where(there, _centred(value), 0.0)
         strata = np.hstack([evidence.one_hot * (there & group)[:, None] for group in (hard, ~hard)])
         columns = np.hstack([strata, strata * filled[:, None], strata * filled[:, None] ** 2])
         number, total, squares = (

@@ -6,13 +6,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+from scipy.optimize import brentq
 from scipy.stats import norm
 
 from analysis import statistics
+from analysis.evidence import NotTested
 from analysis.verdicts import Beside, Part, Side, Verdict
 
 # A claim that is true by the detectable effect is called supported this often.
 POWER = 0.8
+# Fewer resamples without an effect than this share lie beyond no end of an interval.
+_UNDEFINED = 0.001
 
 
 @dataclass(frozen=True)
@@ -27,6 +31,24 @@ class Finding:
     beside: tuple[Beside, ...] = ()
     met: bool = True
     reason: str = ""
+
+    def defined(self) -> Finding:
+        """Return the same finding. Raises ``NotTested`` where a part has no effect to judge.
+
+        A class without an image, or a digit without an error, leaves nothing to divide by: in the
+        data, or in so many resamples of them that an interval would leave out what matters.
+        """
+        for name, values in self.parts.items():
+            missing = ~np.isfinite(values)
+            if missing[0]:
+                raise NotTested(f"too few images: {name} is not defined")
+            if missing.mean() > _UNDEFINED:
+                count = int(missing.sum())
+                raise NotTested(
+                    f"too few images: {name} is not defined in {count} of {len(values) - 1} "
+                    "resamples"
+                )
+        return self
 
 
 @dataclass(frozen=True)
@@ -43,7 +65,7 @@ class Rule:
         low, high = (float(end) for end in statistics.interval(values[1:], self.level))
         wide = statistics.interval(values[1:], self.simultaneous)
         below, above = (float(end) for end in wide)
-        error = float(np.nanstd(values[1:], ddof=1))
+        error = float(np.std(values[1:][np.isfinite(values[1:])], ddof=1))
         verdict = self._verdict(below, above)
         return Part(
             name=name,
@@ -88,7 +110,19 @@ class Rule:
             return self.threshold + reach
         if self.side == "below":
             return self.threshold - reach
-        return self.threshold - reach if reach < self.threshold else None
+        return self._detectable_within(error, tail)
+
+    def _detectable_within(self, error: float, tail: float) -> float | None:
+        margin = self.threshold - error * norm.isf(tail)
+
+        def missing(effect: float) -> float:
+            """Return how much power is missing: neither end may reach beyond its threshold."""
+            both = norm.cdf((margin - effect) / error) - norm.cdf((-margin - effect) / error)
+            return POWER - both
+
+        if error == 0:
+            return self.threshold
+        return brentq(missing, 0, self.threshold) if missing(0) < 0 else None
 
 
 def combined(verdicts: Sequence[Verdict], *, met: bool = True) -> Verdict:
@@ -104,9 +138,14 @@ def combined(verdicts: Sequence[Verdict], *, met: bool = True) -> Verdict:
 
 
 def beside(name: str, values: np.ndarray | float, *, level: float = 0.95) -> Beside:
-    """Return a number to show beside; with its interval where there are replicates, (1 + B,)."""
+    """Return a number to show beside; with its interval where there are replicates, (1 + B,).
+
+    What is not defined on the data is NaN.
+    """
     values = np.atleast_1d(np.asarray(values, dtype=float))
     if len(values) == 1:
+        return Beside(name=name, value=float(values[0]))
+    if np.isnan(values[1:]).all():
         return Beside(name=name, value=float(values[0]))
     low, high = statistics.interval(values[1:], level)
     return Beside(name=name, value=float(values[0]), low=float(low), high=float(high))
