@@ -74,7 +74,13 @@ def claims(parts: pd.DataFrame) -> alt.LayerChart:
             x=alt.value(alt.ExprRef(f"width - {_RIGHT - 8}")), y=y, text="outcome:N", tooltip=tips
         ),
         alt.Chart(headings)
-        .mark_text(fontSize=11, align="left", baseline="middle", fontWeight="bold")
+        # Bold letters of some fonts would be too wide for a phone.
+        .mark_text(
+            fontSize=FONT_SIZE - 1,
+            align="left",
+            baseline="middle",
+            fontWeight=alt.ExprRef("width < 420 ? 'normal' : 'bold'"),
+        )
         .encode(x=alt.value(0), y=y, text="heading:N"),
     ]
     for side in ("right", "left"):
@@ -111,14 +117,16 @@ def _margins(parts: pd.DataFrame, low: pd.Series, high: pd.Series) -> tuple[pd.S
 def _laid_out(rows: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame, float]:
     """Return the rows and the headings with their heights ``y`` in pixels, and the whole height.
 
-    A claim that was tested nowhere is a heading alone, with its verdict beside it.
+    A claim that was tested nowhere is its name alone, with its verdict beside it.
     """
     tested = rows["effect"].notna()
     anywhere = tested.groupby(rows["claim"]).transform("any")
     y, places, headings = _HEADING, [], []
     for _, claim in rows.groupby("claim", sort=False):
-        headings.append({"heading": claim["heading"].iloc[0], "y": y + _HEADING / 2})
-        if anywhere[claim.index[0]]:
+        drawn = anywhere[claim.index[0]]
+        heading = claim["heading" if drawn else "claim"].iloc[0]
+        headings.append({"heading": heading, "y": y + _HEADING / 2})
+        if drawn:
             y += _HEADING
             places += [y + _LINE * (number + 0.5) for number in range(len(claim))]
             y += _LINE * len(claim) + _GAP

@@ -115,6 +115,7 @@ def _boxes(rows: pd.DataFrame, middle: dict[str, float], height: float) -> list[
     wide["y"] = wide["digit"].map(middle) + wide["weights"].map(offset)
     # From the tenth beneath the lowest end, as maps of some layers are all rather flat.
     lowest = math.floor(10 * wide["q05"].min()) / 10
+    legend = alt.Legend(orient="top", columns=1) if len(weights) > 1 else None
     place = alt.Scale(domain=[lowest, 1], range=[_AXIS, alt.ExprRef("width")])
     axis = alt.Axis(title=["spread of the Grad-CAM map", "(0 is one cell, 1 is flat)"])
     base = alt.Chart(wide).encode(
@@ -123,7 +124,7 @@ def _boxes(rows: pd.DataFrame, middle: dict[str, float], height: float) -> list[
             "weights:N",
             title=None,
             scale=scale([TRAINED, RANDOM], [BLUE, GREY]),
-            legend=alt.Legend(orient="top", columns=1) if len(weights) > 1 else None,
+            legend=legend,
         ),
         tooltip=tooltip(
             "digit", "weights", *((name, ".3f") for name in ("q05", "q25", "q50", "q75", "q95"))
@@ -140,7 +141,7 @@ def _boxes(rows: pd.DataFrame, middle: dict[str, float], height: float) -> list[
                 "weights:N",
                 title=None,
                 scale=scale([TRAINED, RANDOM], ["circle", "square"]),
-                legend=None,
+                legend=legend,
             ),
         ),
     ]

@@ -14,6 +14,7 @@ from report.charts.style import (
     GREEN,
     GREY,
     LEGEND,
+    LONG,
     ORANGE,
     ORIGINAL,
     PER_CENT,
@@ -48,9 +49,9 @@ def accuracy_against_epsilon(
     colours = [*_of(there, attacks, _COLOURS), GREY]
     shapes = [*_of(there, attacks, _SHAPES), "cross"]
     dashes = [*_of(there, attacks, _DASHES), [1, 0]]
-    colour = alt.Color("attack:N", title=None, scale=scale(names, colours), legend=LEGEND)
-    shape = alt.Shape("attack:N", title=None, scale=scale(names, shapes), legend=LEGEND)
-    dash = alt.StrokeDash("attack:N", title=None, scale=scale(names, dashes), legend=LEGEND)
+    colour = alt.Color("attack:N", title=None, scale=scale(names, colours), legend=LONG)
+    shape = alt.Shape("attack:N", title=None, scale=scale(names, shapes), legend=LONG)
+    dash = alt.StrokeDash("attack:N", title=None, scale=scale(names, dashes), legend=LONG)
     x = levels_axis(published["levels"])
     y = alt.Y(
         "value:Q",
