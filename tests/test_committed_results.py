@@ -44,8 +44,8 @@ def subset() -> Results:
 
 
 def test_every_file_agrees_with_the_manifest_and_its_schema(stored: Results) -> None:
-    # A history, four tables of three analyses for each run, and the estimates.
-    assert stored.verify() == 5 * len(stored.manifest.runs) + 1
+    # A history, four tables of three analyses for each run, the estimates, and the claims.
+    assert stored.verify() == 5 * len(stored.manifest.runs) + 1 + bool(stored.manifest.claims)
 
 
 def test_the_results_are_of_the_study_file_here(stored: Results) -> None:
@@ -57,6 +57,8 @@ def test_whatever_is_there_is_current(stored: Results) -> None:
     assert [run.run.name for run in found] == list(stored.manifest.runs)
     assert [run.run.name for run in found if not run.done] == []
     assert state.estimates_state(stored.study, stored) == "done"
+    if stored.manifest.claims:
+        assert state.claims_state(stored.study, stored) == "done"
 
 
 def test_predictions_follow_from_their_logits(stored: Results) -> None:
