@@ -190,11 +190,16 @@ class Results:
         if sha256(path) != entry.sha256:
             raise self._broken(path, "is altered: its SHA-256 is not the manifest's")
         try:
-            return ClaimsTable.model_validate_json(path.read_bytes())
+            claims = ClaimsTable.model_validate_json(path.read_bytes())
         except ValidationError as error:
             problem = error.errors()[0]
             where = ".".join(str(part) for part in problem["loc"]) or "content"
             raise self._broken(path, f"is damaged: {where}: {problem['msg']}") from None
+        if claims.study != self.study.name:
+            raise self._broken(path, f"is of another study, {claims.study!r}")
+        if claims.digest != entry.digest:
+            raise self._broken(path, "is of other tables: its digest is not the manifest's")
+        return claims
 
     def complete_repeats(self, analysis: str = "predictions") -> dict[int, list[str]]:
         """Return the names of the runs of each repeat in which every fold has been analysed."""
