@@ -1,4 +1,4 @@
-"""The command line: ``python -m analysis run|status|verify STUDY``."""
+"""The command line: ``python -m analysis run|status|verify|claims STUDY``."""
 
 from __future__ import annotations
 
@@ -58,7 +58,8 @@ def _run(options: argparse.Namespace) -> int:
 def _todo(chosen: study.Study) -> bool:
     stored = results.load_if_any(chosen.name)
     runs = state.states(chosen, stored)
-    return not (all(run.done for run in runs) and state.estimates_state(chosen, stored) == "done")
+    derived = (state.estimates_state(chosen, stored), state.claims_state(chosen, stored))
+    return not (all(run.done for run in runs) and set(derived) == {"done"})
 
 
 def _status(options: argparse.Namespace) -> int:
@@ -71,7 +72,8 @@ def _status(options: argparse.Namespace) -> int:
         for run in runs:
             steps = {"training": run.training, **run.analyses}
             print(f"  {run.run.name:<6}", "  ".join(f"{k} {v}" for k, v in steps.items()))
-        print(f"  {'all':<6} estimates {state.estimates_state(chosen, stored)}")
+        estimates = state.estimates_state(chosen, stored)
+        print(f"  {'all':<6} estimates {estimates}  claims {state.claims_state(chosen, stored)}")
     return 0
 
 
@@ -90,6 +92,17 @@ def _verify(options: argparse.Namespace) -> int:
             print(
                 f"{chosen.name}: the study file has changed since; see `python -m analysis status`"
             )
+    return 0
+
+
+def _claims(options: argparse.Namespace) -> int:
+    from analysis import claims_text, derived
+
+    chosen = study.load(options.study)
+    if results.load_if_any(chosen.name) is None:
+        raise results.none_yet(paths.results(chosen.name), options.study)
+    table = derived.judged(chosen.name).claims()
+    print(table.model_dump_json(indent=1) if options.json else claims_text.lines(table))
     return 0
 
 
@@ -116,6 +129,12 @@ def _parser() -> argparse.ArgumentParser:
         parser_of = commands.add_parser(name, help=about)
         parser_of.add_argument("studies", nargs="*", metavar="study")
         parser_of.set_defaults(command=command)
+    claims = commands.add_parser("claims", help="say what the results say of each claim")
+    claims.add_argument(
+        "study", nargs="?", default="svhn-subset", help="a study's name, or a path to a study file"
+    )
+    claims.add_argument("--json", action="store_true", help="everything, for machines")
+    claims.set_defaults(command=_claims)
     return parser
 
 

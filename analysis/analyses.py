@@ -15,16 +15,21 @@ from analysis.study import TRAINED, Study
 
 @dataclass(frozen=True)
 class Analysis:
-    """One analysis of a trained run: its tables, and the sections and analyses behind it."""
+    """One analysis of a trained run: its tables, and the sections and analyses behind it.
+
+    ``data`` names the data sets that it can be made of; it is made of every one where empty.
+    """
 
     version: int
     tables: tuple[str, ...]
     sections: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()
+    data: tuple[str, ...] = ()
 
 
 TRAINING_VERSION = 1
-ESTIMATES_VERSION = 1
+ESTIMATES_VERSION = 2
+CLAIMS_VERSION = 1
 
 ANALYSES = {
     "predictions": Analysis(version=1, tables=("predictions",)),
@@ -32,7 +37,30 @@ ANALYSES = {
     "attacks": Analysis(
         version=1, tables=("attacks",), sections=("attack",), needs=("predictions",)
     ),
+    "controls": Analysis(
+        version=1, tables=("controls", "attacked", "perturbations"), sections=("controls",)
+    ),
+    "randomised": Analysis(
+        version=1, tables=("randomised",), sections=("saliency",), needs=("predictions",)
+    ),
+    # Only drawn digits come with the pixels that are theirs.
+    "localisation": Analysis(
+        version=1,
+        tables=("localisation",),
+        sections=("saliency",),
+        needs=("predictions",),
+        data=("streetdigits",),
+    ),
 }
+
+
+def of(study: Study) -> tuple[str, ...]:
+    """Return the names of the analyses that a study has, in the order that they need another."""
+    return tuple(
+        name
+        for name, analysis in ANALYSES.items()
+        if not analysis.data or study.data.name in analysis.data
+    )
 
 
 def training_digest(study: Study) -> str:
@@ -50,10 +78,9 @@ def digest(study: Study, name: str) -> str:
     return _digest(*parts)
 
 
-def estimates_digest(study: Study, files: Iterable[str]) -> str:
-    """Return the digest of all that the estimates depend on; ``files`` names the tables' files."""
-    sections = study.digest("seed", "split", "bootstrap")
-    return _digest(sections, str(ESTIMATES_VERSION), *files)
+def derived_digest(study: Study, version: int, files: Iterable[str]) -> str:
+    """Return the digest of what is derived from the tables of all runs, which ``files`` names."""
+    return _digest(study.digest("seed", "split", "bootstrap"), str(version), *files)
 
 
 def _digest(*parts: str) -> str:

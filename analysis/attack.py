@@ -24,13 +24,17 @@ FGSM = "fgsm"
 RANDOM_SIGN = "random-sign"
 
 
-def art_classifier(classifier: Classifier) -> PyTorchClassifier:
-    """Return ART's view of a classifier: pixels in [0, 1] at its own size, cross-entropy."""
+def art_classifier(classifier: Classifier, *, size: int | None = None) -> PyTorchClassifier:
+    """Return ART's view of a classifier: pixels in [0, 1], cross-entropy.
+
+    The pixels are at the classifier's own size, after its resize, or at ``size``, before it.
+    """
     device = next(classifier.parameters()).device
+    size = size or classifier.size
     return PyTorchClassifier(
         model=classifier,
         loss=nn.CrossEntropyLoss(),
-        input_shape=(3, classifier.size, classifier.size),
+        input_shape=(3, size, size),
         nb_classes=CLASSES,
         clip_values=(0.0, 1.0),
         preprocessing=None,

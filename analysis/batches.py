@@ -18,13 +18,17 @@ SIZE = 64
 
 @dataclass(frozen=True)
 class Batch:
-    """Images of one batch: pixels (N, 3, height, width) in [0, 1], labels (N,) int64."""
+    """Images of one batch: pixels (N, 3, height, width) in [0, 1], labels (N,) int64.
+
+    ``masks`` are bool (N, height, width), the digits' own pixels, where the data set knows them.
+    """
 
     pixels: Tensor
     labels: Tensor
     split: np.ndarray
     index: np.ndarray
     photo: np.ndarray
+    masks: np.ndarray | None = None
 
 
 def batches(
@@ -40,4 +44,5 @@ def batches(
             split=images.split[chosen],
             index=images.index[chosen],
             photo=images.photo[chosen],
+            masks=None if images.masks is None else images.masks[chosen],
         )

@@ -27,7 +27,7 @@ def estimate(results: Results) -> pd.DataFrame | None:
     if not repeats:
         return None
     predictions = results.table("predictions")
-    photo = _photos(predictions)
+    photo = photos(predictions)
     label = predictions.drop_duplicates("index").set_index("index")["label"].loc[photo.index]
     repeat_of = {run: repeat for repeat, runs in repeats.items() for run in runs}
     values = [
@@ -46,12 +46,16 @@ def _values_of_finished(results: Results, repeat_of: dict[str, int]) -> list[pd.
     found = []
     if repeats <= set(results.complete_repeats("attacks")):
         found.append(_accuracy(results.table("attacks"), repeat_of))
+        if repeats <= set(results.complete_repeats("controls")):
+            controls = results.table("controls")
+            found.append(_accuracy(controls, repeat_of))
+            found.append(_on_the_sample(results.table("attacks"), controls, repeat_of))
     if repeats <= set(results.complete_repeats("saliency")):
         found.append(_saliency(results.table("saliency"), repeat_of))
     return found
 
 
-def _photos(predictions: pd.DataFrame) -> pd.Series:
+def photos(predictions: pd.DataFrame) -> pd.Series:
     """Return the photo of each image, by index; an image is its own photo where none is known."""
     images = predictions.drop_duplicates("index").set_index("index")["photo"].sort_index()
     return images.where(images >= 0, -1 - images.index.to_series())
@@ -61,6 +65,16 @@ def _accuracy(rows: pd.DataFrame, repeat_of: dict[str, int]) -> pd.DataFrame:
     correct = (rows["label"] == rows["predicted"]).astype(float)
     rows = rows.assign(quantity="accuracy", layer=NONE, value=correct)
     return _of_repeats(rows, repeat_of)
+
+
+def _on_the_sample(
+    attacks: pd.DataFrame, controls: pd.DataFrame, repeat_of: dict[str, int]
+) -> pd.DataFrame:
+    """Return the accuracy of FGSM and PGD on the same images, those that PGD was run on."""
+    pgd = controls[controls["attack"] == "pgd"]
+    same = attacks["epsilon"].isin([0, *pgd["epsilon"]]) & attacks["index"].isin(pgd["index"])
+    rows = pd.concat([attacks[same & (attacks["attack"] == "fgsm")], pgd])
+    return _accuracy(rows, repeat_of).assign(quantity="accuracy on the sample")
 
 
 def _saliency(rows: pd.DataFrame, repeat_of: dict[str, int]) -> pd.DataFrame:

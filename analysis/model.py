@@ -39,11 +39,7 @@ class Classifier(nn.Module):
 
     def resize(self, pixels: Tensor) -> Tensor:
         """Return pixels of shape (N, 3, size, size)."""
-        if pixels.shape[-2:] == (self.size, self.size):
-            return pixels
-        shrinks = pixels.shape[-1] > self.size
-        size = (self.size, self.size)
-        return F.interpolate(pixels, size=size, mode="bilinear", antialias=shrinks)
+        return resize(pixels, self.size)
 
     def at_own_size(self, pixels: Tensor) -> Tensor:
         """Return logits of pixels as they are, at whatever size they come."""
@@ -52,6 +48,14 @@ class Classifier(nn.Module):
     def forward(self, pixels: Tensor) -> Tensor:
         """Return logits (N, 10) of pixels of any size."""
         return self.at_own_size(self.resize(pixels))
+
+
+def resize(pixels: Tensor, size: int) -> Tensor:
+    """Return pixels (N, channels, size, size), resized bilinearly, smoothed where they shrink."""
+    if pixels.shape[-2:] == (size, size):
+        return pixels
+    shrinks = pixels.shape[-1] > size
+    return F.interpolate(pixels, size=(size, size), mode="bilinear", antialias=shrinks)
 
 
 def build(model: Model, *, seed: int, device: torch.device) -> Classifier:

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from filelock import FileLock, Timeout
 
 from analysis import (
     analyses,
     datasets,
-    estimates,
     model,
-    paths,
     provenance,
     results,
     saliency,
@@ -23,18 +19,26 @@ from analysis import (
     training,
 )
 from analysis.analyses import ANALYSES
-from analysis.batches import batches
 from analysis.datasets import ImageSet
+from analysis.derived import alone, commit, conclude, derive_again
 from analysis.errors import UserError
-from analysis.probes import PROBES
+from analysis.probes import PROBES, Subject
 from analysis.progress import Progress
-from analysis.results import AnalysisEntry, DerivedEntry, Results, RunEntry, TrainingEntry
+from analysis.results import AnalysisEntry, Results, RunEntry, TrainingEntry
 from analysis.split import divide
-from analysis.state import ESTIMATES, RunState, estimates_digest, estimates_state, states, valid
+from analysis.state import RunState, states, valid
 from analysis.study import Run, Study
 
 # How many forward passes a step is worth, roughly: enough to tell the time that is left.
-_COSTS = {"epoch": 3, "predictions": 1, "saliency": 4, "attacks": 20}
+_COSTS = {
+    "epoch": 3,
+    "predictions": 1,
+    "saliency": 4,
+    "attacks": 20,
+    "controls": 20,
+    "randomised": 4,
+    "localisation": 8,
+}
 
 
 def choose_device(name: str | None) -> torch.device:
@@ -57,11 +61,11 @@ def run(
     It can be stopped at any moment and goes on where it was. Raises ``UserError`` where the same
     study is being run already, and for data, checkpoints and results that are not in order.
     """
-    with _alone(study):
+    with alone(study):
         stored = results.load_if_any(study.name)
         todo = [state for state in states(study, stored) if not state.done]
         if stored is not None and not todo:
-            return _estimate_again(study, stored, say=say)
+            return derive_again(study, stored, say=say)
         images = datasets.load(study, data)
         store = valid(study, results.open_for_writing(study, data_digest=images.digest()))
         # The same kernels every time, so that a seed gives the same weights on the same device.
@@ -71,31 +75,8 @@ def run(
             progress = Progress(_costs(study, images, todo), say=say)
             for state in todo:
                 store = _finish(study, state, images, store, device=device, progress=progress)
-    return True
-
-
-@contextmanager
-def _alone(study: Study) -> Iterator[None]:
-    lock = FileLock(paths.cache() / study.name / "lock", timeout=0)
-    Path(lock.lock_file).parent.mkdir(parents=True, exist_ok=True)
-    try:
-        held = lock.acquire()
-    except Timeout:
-        raise UserError(
-            f"{study.name} is being run already; nothing was changed.\n"
-            "Wait for that run to end, or stop it: the next one goes on from there."
-        ) from None
-    with held:
-        yield
-
-
-def _estimate_again(study: Study, stored: Results, *, say: Callable[[str], None]) -> bool:
-    """Compute the estimates where all else is done, if they are not; return whether they were."""
-    if estimates_state(study, stored) == "done":
-        return False
-    changed = {"study": study, "study_digest": study.digest()}
-    commit(valid(study, stored.with_manifest(**changed)), {})
-    say(f"{study.name}: estimates computed again; nothing else to do.")
+        conclude(store)
+        say(f"{study.name}: claims judged.")
     return True
 
 
@@ -144,8 +125,9 @@ def _finish(
             seed=run.seed,
             training=_training_entry(study, run, facts, store),
         )
-        todo = tuple(ANALYSES)
+        todo = analyses.of(study)
     _, positions = divide(study, run, images)
+    subject = Subject(study, run, classifier, images, positions)
     for name in todo:
         begin = time.perf_counter()
         done = {
@@ -153,9 +135,7 @@ def _finish(
             for needed in ANALYSES[name].needs
             for table in ANALYSES[needed].tables
         }
-        tables = PROBES[name](
-            study, run, classifier, batches(images, positions, device=device), done
-        )
+        tables = PROBES[name](subject, done)
         written = {
             table: results.write_table(store.folder, table, content, run=run.name)
             for table, content in tables.items()
@@ -172,22 +152,6 @@ def _finish(
         entry = entry.model_copy(update={"analyses": {**entry.analyses, name: analysis}})
         store = commit(store, {run.name: entry})
         progress.done(f"{run.name} {name}")
-    return store
-
-
-def commit(store: Results, entries: dict[str, RunEntry]) -> Results:
-    """Put run entries into the manifest, with the estimates that follow, in one rename."""
-    runs = {**store.manifest.runs, **entries}
-    order = {run.name: number for number, run in enumerate(store.study.runs)}
-    runs = {name: runs[name] for name in sorted(runs, key=order.__getitem__)}
-    store = store.with_manifest(runs=runs, derived={})
-    table = estimates.estimate(store)
-    if table is not None:
-        written = results.write_table(store.folder, ESTIMATES, table, run=None)
-        digest = estimates_digest(store.study, store)
-        entry = DerivedEntry(**written.model_dump(), digest=digest)
-        store = store.with_manifest(derived={ESTIMATES: entry})
-    results.write_manifest(store)
     return store
 
 

@@ -27,7 +27,7 @@ class Progress:
         """Say that a step is done; a step that was not planned costs nothing."""
         self._finished += self._costs.pop(step, 0.0)
         share = self._finished / self._total if self._total else 1.0
-        line = f"{step:<16} {note:<12} {share:4.0%} done"
+        line = f"{step:<18} {note:<12} {share:4.0%} done"
         if 0 < share < 1:
             left = (self._clock() - self._begin) * (1 - share) / share
             line += f", {duration(left)} left"

@@ -8,6 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
+# The digits that the original calls easy and hard.
+EASY, HARD = (0, 1, 2), (8, 9)
+# Its middle and largest ε, 0.03 and 0.10 in its own units, in [0, 1] pixel units.
+MIDDLE, LARGEST = 0.015, 0.05
+
 _FILE = Path(__file__).with_name("published.json")
 
 

@@ -26,8 +26,10 @@ from analysis.errors import UserError, nearest
 from analysis.files import TEMPORARY, move_into_place, sha256, written_beside, written_whole
 from analysis.study import Section, Study, names
 from analysis.tables import SCHEMAS
+from analysis.verdicts import ClaimsTable
 
 MANIFEST = "manifest.json"
+CLAIMS = "claims.json"
 _NAMED = re.compile(r"(?P<table>[a-z]+)-(?P<run>r\d+f\d+|all)-(?P<sha256>[0-9a-f]{12})\.parquet")
 
 
@@ -43,6 +45,14 @@ class DerivedEntry(TableEntry):
     """A file computed from those of the runs. ``digest`` is of all that it depends on."""
 
     digest: str = ""
+
+
+class ClaimsEntry(Section):
+    """The file of the claims. ``digest`` is of all that they depend on."""
+
+    file: Literal["claims.json"] = CLAIMS
+    sha256: str
+    digest: str
 
 
 class Provenance(Section):
@@ -96,6 +106,7 @@ class Manifest(Section):
     data_digest: str
     runs: dict[str, RunEntry] = {}
     derived: dict[str, DerivedEntry] = {}
+    claims: ClaimsEntry | None = None
 
     def entries(self) -> Iterable[tuple[str, TableEntry]]:
         """Give every file of the store with the table that it belongs to."""
@@ -104,6 +115,11 @@ class Manifest(Section):
             for analysis in run.analyses.values():
                 yield from analysis.tables.items()
         yield from self.derived.items()
+
+    def files(self) -> set[str]:
+        """Return the names of all files that the store vouches for."""
+        tables = {entry.file for _, entry in self.entries()}
+        return tables | {self.claims.file} if self.claims else tables
 
 
 @dataclass(frozen=True)
@@ -160,6 +176,26 @@ class Results:
             raise self._broken(path, f"has {len(table)} rows, not {entry.rows}")
         return table
 
+    def claims(self) -> ClaimsTable:
+        """Return the verified claims. Raises ``UserError`` where they are not in order."""
+        entry = self.manifest.claims
+        if entry is None:
+            raise UserError(
+                f"{self.study.name} has no claims yet.\n"
+                f"Judge them with `python -m analysis claims {self.study.name}`."
+            )
+        path = self.folder / entry.file
+        if not path.is_file():
+            raise self._broken(path, "is missing")
+        if sha256(path) != entry.sha256:
+            raise self._broken(path, "is altered: its SHA-256 is not the manifest's")
+        try:
+            return ClaimsTable.model_validate_json(path.read_bytes())
+        except ValidationError as error:
+            problem = error.errors()[0]
+            where = ".".join(str(part) for part in problem["loc"]) or "content"
+            raise self._broken(path, f"is damaged: {where}: {problem['msg']}") from None
+
     def complete_repeats(self, analysis: str = "predictions") -> dict[int, list[str]]:
         """Return the names of the runs of each repeat in which every fold has been analysed."""
         done: dict[int, list[str]] = {}
@@ -174,11 +210,13 @@ class Results:
         entries = list(self.manifest.entries())
         for name, entry in entries:
             self.read(name, entry)
-        return len(entries)
+        if self.manifest.claims:
+            self.claims()
+        return len(entries) + bool(self.manifest.claims)
 
     def check_folder(self) -> None:
         """Raise ``UserError`` for a file that the manifest does not know, or that is not there."""
-        known = {entry.file for _, entry in self.manifest.entries()} | {MANIFEST}
+        known = self.manifest.files() | {MANIFEST}
         for name in sorted(known):
             if not (self.folder / name).is_file():
                 raise self._broken(self.folder / name, "is missing")
@@ -282,14 +320,31 @@ def write_manifest(results: Results) -> None:
     path = results.folder / MANIFEST
     before = load_if_any(results.study.name, folder=results.folder)
     # Also those that were altered, and so are no longer what their names say.
-    replaced = {entry.file for _, entry in before.manifest.entries()} if before else set()
+    replaced = before.manifest.files() if before else set()
     text = json.dumps(results.manifest.model_dump(mode="json"), indent=1) + "\n"
     with written_whole(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
-    known = {entry.file for _, entry in results.manifest.entries()} | {MANIFEST}
+    known = results.manifest.files() | {MANIFEST}
     for file in results.folder.iterdir():
         if file.name not in known and (file.name in replaced or _is_leftover(file)):
             file.unlink()
+
+
+def write_claims(results: Results, claims: ClaimsTable) -> Results:
+    """Write the claims and the manifest that vouches for them; return the store with them.
+
+    The file has one name whatever it says, so the manifest forgets the old claims before the new
+    ones are written: it never vouches for others than those that are there.
+    """
+    forgotten = results.with_manifest(claims=None)
+    write_manifest(forgotten)
+    path = results.folder / CLAIMS
+    with written_whole(path) as temporary:
+        temporary.write_text(claims.model_dump_json(indent=1) + "\n", encoding="utf-8")
+    entry = ClaimsEntry(sha256=sha256(path), digest=claims.digest)
+    results = results.with_manifest(claims=entry)
+    write_manifest(results)
+    return results
 
 
 def _reason(error: Exception) -> str:
@@ -301,7 +356,8 @@ def _reason(error: Exception) -> str:
 
 def _is_leftover(path: Path) -> bool:
     """Tell whether an interrupted write left this file, so that it is safe to ignore."""
-    if path.name.startswith(TEMPORARY):
+    # The claims are taken out of the manifest before other ones are written.
+    if path.name.startswith(TEMPORARY) or path.name == CLAIMS:
         return True
     named = _NAMED.fullmatch(path.name)
     return bool(named) and sha256(path).startswith(named["sha256"])

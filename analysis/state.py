@@ -54,14 +54,23 @@ def valid(study: Study, stored: Results) -> Results:
 
 def estimates_digest(study: Study, stored: Results) -> str:
     """Return the digest that the estimates have if they are of all that the store has now."""
-    files = [
+    return analyses.derived_digest(study, analyses.ESTIMATES_VERSION, _files(study, stored))
+
+
+def claims_digest(study: Study, stored: Results) -> str:
+    """Return the digest that the claims have if they are of all that the store has now."""
+    return analyses.derived_digest(study, analyses.CLAIMS_VERSION, _files(study, stored))
+
+
+def _files(study: Study, stored: Results) -> list[str]:
+    """Return the names of all tables of the study's runs, which change with their content."""
+    return sorted(
         entry.file
         for run in study.runs
         if run.name in stored.manifest.runs
         for analysis in stored.manifest.runs[run.name].analyses.values()
         for entry in analysis.tables.values()
-    ]
-    return analyses.estimates_digest(study, sorted(files))
+    )
 
 
 def estimates_state(study: Study, stored: Results | None) -> str:
@@ -78,14 +87,30 @@ def estimates_state(study: Study, stored: Results | None) -> str:
     return "done"
 
 
+def claims_state(study: Study, stored: Results | None) -> str:
+    """Return the state of the claims, and of the tables beside them."""
+    entry = stored.manifest.claims if stored else None
+    if stored is None or entry is None:
+        return "missing"
+    if entry.digest != claims_digest(study, stored):
+        return "stale"
+    try:
+        stored.claims()
+        for name, table in stored.manifest.derived.items():
+            stored.read(name, table)
+    except UserError:
+        return "broken"
+    return "done"
+
+
 def _state(study: Study, run: Run, stored: Results | None) -> RunState:
     entry = stored.manifest.runs.get(run.name) if stored else None
     if stored is None or entry is None:
-        return RunState(run, "missing", dict.fromkeys(ANALYSES, "missing"))
+        return RunState(run, "missing", dict.fromkeys(analyses.of(study), "missing"))
     if entry.training.digest != analyses.training_digest(study) or entry.seed != run.seed:
-        return RunState(run, "stale", dict.fromkeys(ANALYSES, "stale"))
+        return RunState(run, "stale", dict.fromkeys(analyses.of(study), "stale"))
     trained = _readable(stored, entry, ["history"])
-    found = {name: _analysis_state(study, name, stored, entry) for name in ANALYSES}
+    found = {name: _analysis_state(study, name, stored, entry) for name in analyses.of(study)}
     return RunState(run, "done" if trained else "broken", found)
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from analysis import paths
 from analysis.errors import UserError, nearest
@@ -19,6 +19,7 @@ CLASSES = 10
 
 Positive = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
+Sizes = Annotated[tuple[Share, ...], Field(min_length=1)]
 
 
 class Section(BaseModel):
@@ -144,6 +145,29 @@ class Attack(Section):
         return self
 
 
+class Controls(Section):
+    """What the attack is held against.
+
+    ``photos`` is the size of the random sample of photos that projected gradient descent and the
+    measures of the perturbations are computed on, the same for every run; ``steps`` counts the
+    descent's. ``epsilons`` are those of the sample, ``native_epsilons`` those of the attack on
+    native pixels, and ``logits_epsilon`` the one whose logits are kept.
+    """
+
+    photos: Positive = 250
+    steps: Positive = 10
+    epsilons: Sizes = (0.005, 0.015, 0.05)
+    native_epsilons: Sizes = (0.005, 0.015, 0.035, 0.05)
+    logits_epsilon: Annotated[float, Field(gt=0, le=1)] = 0.015
+
+    @field_validator("epsilons", "native_epsilons")
+    @classmethod
+    def _epsilons_rise(cls, epsilons: tuple[float, ...]) -> tuple[float, ...]:
+        if epsilons[0] == 0 or list(epsilons) != sorted(set(epsilons)):
+            raise ValueError("must rise from above 0, each once")
+        return epsilons
+
+
 class Bootstrap(Section):
     """Resamples of photos, and the level of the ordinary interval."""
 
@@ -177,6 +201,7 @@ class Study(Section):
     training: Training
     saliency: Saliency
     attack: Attack
+    controls: Controls = Controls()
     bootstrap: Bootstrap = Bootstrap()
 
     @property

@@ -10,14 +10,30 @@ from functools import cached_property
 
 import pandas as pd
 
-from analysis import published
+from analysis import published, results
+from analysis.datasets.counts import SUBSET
 from analysis.results import Results, RunEntry
 from analysis.study import CLASSES, Study
+from analysis.verdicts import ClaimRecord, ClaimsTable, Verdict
+from report import findings
 from report.figures import Markdown
+from report.findings import listed
 
 DIGITS = [str(digit) for digit in range(CLASSES)]
 LEVELS = 255
+NOT_MEASURED = "not measured"
+# The side of the images of every data set in pixels.
+NATIVE = 32
+# The study whose digits were drawn with known pixels.
+DRAWN = "demo"
+REPEATS_FOR_SUSPECTS = 3
 NONE = "none"
+ATTACKS = {
+    "fgsm": "FGSM",
+    "fgsm-native": "FGSM on native pixels",
+    "pgd": "PGD, on a sample",
+    "random-sign": "random signs of the same size",
+}
 
 _DATA = {
     "svhn": "SVHN, the official training and test split",
@@ -119,12 +135,217 @@ class Quantities:
         values = self.by_digit("accuracy")["value"]
         return f"{100 * (values.max() - values.min()):.1f}"
 
+    # Claims
+
+    @cached_property
+    def claims(self) -> ClaimsTable:
+        """Return every claim with its verdicts."""
+        return self.results.claims()
+
+    def claim(self, name: str) -> ClaimRecord:
+        """Return one claim."""
+        return self.claims.claim(name)
+
+    def finding(self, name: str) -> str:
+        """Return what the study says of a claim, with its numbers."""
+        return findings.finding(self.claim(name))
+
+    def original_finding(self, name: str) -> str:
+        """Return what the original's published numbers say of a claim by the same test."""
+        return findings.original_finding(self.claim(name))
+
+    def clause(self, name: str) -> str:
+        """Return what the study says of a claim, without numbers."""
+        return findings.clause(self.claim(name))
+
+    def test(self, name: str) -> str:
+        """Return how a claim is tested."""
+        return self.claim(name).test
+
+    @property
+    def summary(self) -> str:
+        """Return how many claims have which verdict."""
+        return findings.summary(self.claims)
+
+    @property
+    def abstract(self) -> Markdown:
+        """Return the abstract as metadata, for a page that prints it as it is."""
+        text = findings.abstract(
+            self.claims,
+            images=self.images,
+            networks=counted(self.runs, "trained network"),
+            data=self.data,
+        )
+        return Markdown(f"---\nabstract: |\n  {text}\n---")
+
+    @property
+    def number_of_claims(self) -> int:
+        """Return the number of claims."""
+        return len(self.claims.claims)
+
+    def with_verdict(self, verdict: Verdict) -> str:
+        """Return the claims that have a verdict."""
+        return findings.by_verdict(self.claims, verdict)
+
+    @property
+    def verdict_rules(self) -> str:
+        """Return what the verdicts mean."""
+        return findings.RULES
+
+    @property
+    def tested(self) -> int:
+        """Return the number of claims that were tested on the study."""
+        return self.claims.tested
+
+    @property
+    def claim_resamples(self) -> str:
+        """Return the number of resamples behind the verdicts."""
+        return thousands(self.claims.resamples)
+
+    @property
+    def error_rate(self) -> str:
+        """Return the chance of any wrong verdict that the tests allow for."""
+        return f"{100 * self.claims.alpha:.0f}%"
+
+    def beside(self, name: str, what: str) -> str:
+        """Return a share that stands beside a claim; that it was not measured where it is not."""
+        found = [one for one in self.claim(name).study.beside if one.name == what]
+        return findings.beside(found[0]) if found else NOT_MEASURED
+
+    def value_beside(self, name: str, what: str, form: str) -> str:
+        """Return a number that stands beside a claim, in a form such as ``.2f``."""
+        found = [one for one in self.claim(name).study.beside if one.name == what]
+        return f"{found[0].value:{form}}".replace("-", "−") if found else NOT_MEASURED
+
+    @property
+    def easy(self) -> str:
+        """Return the digits that the original calls easy."""
+        return listed([str(digit) for digit in published.EASY])
+
+    @property
+    def hard(self) -> str:
+        """Return the digits that the original calls hard."""
+        return listed([str(digit) for digit in published.HARD])
+
+    # Confidence
+
+    def calibration_error(self, scaling: str) -> str:
+        """Return the expected calibration error, ``as given`` or ``scaled``."""
+        rows = self.results.table("calibration")
+        row = rows[(rows["scaling"] == scaling) & (rows["group"] == "all")].iloc[0]
+        low, high = row[["low", "high"]]
+        return f"{row['error']:.3f} ({low:.3f} to {high:.3f})"
+
+    @property
+    def temperature(self) -> str:
+        """Return the mean temperature."""
+        rows = self.results.table("calibration").query("scaling == 'scaled'")
+        return f"{rows['temperature'].iloc[0]:.2f}"
+
+    @property
+    def temperature_fit(self) -> str:
+        """Return on what the temperatures were fitted."""
+        if self.study.split.kind == "fixed":
+            return (
+                "on the evaluated images of one half of the photos, and used on the other half, so "
+                "that no image has a part in its own temperature"
+            )
+        return (
+            "on the images of its training folds, with the logits of the networks that had not "
+            "seen them, so that nothing is fitted on what was trained on"
+        )
+
+    @property
+    def sharpened(self) -> str:
+        """Return whether temperature scaling makes the networks more or less sure."""
+        return f"too {'sure' if float(self.temperature) > 1 else 'unsure'} of themselves"
+
+    def error_when_keeping(self, share: float) -> str:
+        """Return the error among the surest predictions, by the share of them that is kept."""
+        rows = self.results.table("selective").query("scaling == 'as given'")
+        row = rows.iloc[(rows["kept"] - share).abs().argmin()]
+        return f"{per_cent(row['error'])} ({per_cent_interval(row)})"
+
+    @property
+    def suspects(self) -> str:
+        """Return how many images are candidates for a wrong label."""
+        if self.repeats < REPEATS_FOR_SUSPECTS:
+            return "not looked for, as it takes three repeats"
+        return thousands(len(self.results.table("suspects")))
+
+    # What the saliency measures can tell
+
+    @cached_property
+    def sanity(self) -> pd.DataFrame:
+        """Return what each measure can tell of the trained networks, and on drawn digits."""
+        own = self.results.table("sanity").assign(study=self.study.name)
+        drawn = self._drawn if self.study.name != DRAWN else None
+        tables = [own] if drawn is None else [own, drawn.table("sanity").assign(study=DRAWN)]
+        return pd.concat(tables, ignore_index=True)
+
+    @cached_property
+    def _drawn(self) -> Results | None:
+        """Return the results on drawn digits, whose pixels are known, where there are any."""
+        stored = results.load_if_any(DRAWN)
+        return stored if stored and "sanity" in stored.manifest.derived else None
+
+    def pointing(self, measure: str) -> str:
+        """Return whether a measure tells a map on the digit from one that is not, in words.
+
+        On drawn digits, whose pixels are known, at the layer that the text is about.
+        """
+        rows = self.sanity
+        rows = rows[
+            (rows["study"] == DRAWN)
+            & (rows["question"] == "on the digit")
+            & (rows["measure"] == measure)
+        ]
+        if rows.empty:
+            return f"whether {measure} tells a map on the digit was not measured"
+        return findings.pointing(measure, rows.iloc[0])
+
+    @cached_property
+    def runs_table(self) -> pd.DataFrame:
+        """Return overall, worst-class and attacked accuracy of each network that is shown.
+
+        Attacked is under FGSM at the original's middle ε; missing where it was not measured.
+        """
+        rows = self.predictions
+        right = (rows["label"] == rows["predicted"]).groupby([rows["run"], rows["label"]])
+        by_digit = right.mean().unstack()
+        attacks = self._shown_rows("attacks")
+        attacks = attacks[(attacks["attack"] == "fgsm") & (attacks["epsilon"] == published.MIDDLE)]
+        under = (attacks["label"] == attacks["predicted"]).groupby(attacks["run"]).mean()
+        found = pd.DataFrame(
+            {
+                "accuracy": (rows["label"] == rows["predicted"]).groupby(rows["run"]).mean(),
+                "digit": by_digit.idxmin(axis=1),
+                "worst": by_digit.min(axis=1),
+                "attacked": under,
+            }
+        )
+        return found.reset_index(names="run")
+
+    def range_over_runs(self, column: str) -> str:
+        """Return how far apart the networks lie, in percentage points."""
+        values = self.runs_table[column]
+        return f"{100 * (values.max() - values.min()):.1f}"
+
     # Explanations
 
     @property
     def layer(self) -> str:
         """Return the layer whose maps the text is about."""
         return self.study.saliency.layers[0]
+
+    @property
+    def layers(self) -> str:
+        """Return the layers whose maps are measured."""
+        return listed(list(self.study.saliency.layers))
+
+    def randomised(self, measure: str) -> str:
+        """Return the name of the contrast of a measure with random weights."""
+        return f"{measure}, {self.layer}, randomised weights"
 
     def map_size(self, layer: str) -> str:
         """Return the size of a layer's maps, such as ``4×4``."""
@@ -148,14 +369,58 @@ class Quantities:
         value = _original_epsilon(number)
         return f"{value:g} ({levels(value)} levels)"
 
-    def attacked(self, attack: str, number: int) -> str:
+    def attacked(self, attack: str, number: int, *, quantity: str = "accuracy") -> str:
         """Return the accuracy under an attack at one of the original's ε, with its interval."""
-        row = self._one("accuracy", attack=attack, epsilon=_original_epsilon(number))
-        return f"{per_cent(row['value'])} ({per_cent_interval(row)})"
+        rows = self.rows(quantity, attack=attack, epsilon=_original_epsilon(number))
+        rows = rows[rows["group"] == "all"]
+        if rows.empty:
+            return NOT_MEASURED
+        return f"{per_cent(rows['value'].iloc[0])} ({per_cent_interval(rows.iloc[0])})"
+
+    @property
+    def sample(self) -> str:
+        """Return how many images PGD was run on."""
+        rows = self.rows("accuracy", attack="pgd", epsilon=None)
+        rows = rows[rows["group"] == "all"]
+        return thousands(rows["images"].iloc[0]) if len(rows) else "no"
+
+    def similarity(self, attack: str, number: int, *, resolution: int, measure: str) -> str:
+        """Return the mean similarity or size of a perturbation at one of the original's ε."""
+        if not any("controls" in run.analyses for run in self.shown.values()):
+            return NOT_MEASURED
+        rows = self._shown_rows("perturbations")
+        rows = rows[
+            (rows["attack"] == attack)
+            & (rows["epsilon"] == _original_epsilon(number))
+            & (rows["resolution"] == resolution)
+            & (rows["measure"] == measure)
+        ]
+        mean = (rows["mean"] * rows["images"]).sum() / rows["images"].sum()
+        return f"{mean:.2f}" if measure == "ssim" else f"{mean:.1f}"
+
+    @property
+    def size(self) -> int:
+        """Return the side of the input in pixels."""
+        return self.study.model.size
+
+    @property
+    def native_size(self) -> int:
+        """Return the side of the images in pixels."""
+        return NATIVE
 
     def original_attacked(self, number: int) -> str:
         """Return the original's accuracy under FGSM at one of its ε, as published."""
         return per_cent(published.fgsm()[_original_epsilon(number)])
+
+    @property
+    def steps(self) -> int:
+        """Return the number of steps of projected gradient descent."""
+        return self.study.controls.steps
+
+    @property
+    def classes(self) -> int:
+        """Return the number of classes."""
+        return CLASSES
 
     @property
     def levels_per_unit(self) -> int:
@@ -187,9 +452,10 @@ class Quantities:
     def _data_sentence(self) -> str:
         return {
             "svhn": "The official files of SVHN, format 2 (cropped digits).",
-            "svhn-subset": "11,189 official SVHN images by official index, format 2 (cropped "
-            "digits): the first 1,083 of the training split, the first 106 of the extra split and "
-            "the first 10,000 of the test split.",
+            "svhn-subset": f"{thousands(sum(SUBSET.values()))} official SVHN images by official "
+            f"index, format 2 (cropped digits): the first {thousands(SUBSET['train'])} of the "
+            f"training split, the first {thousands(SUBSET['extra'])} of the extra split and the "
+            f"first {thousands(SUBSET['test'])} of the test split.",
             "streetdigits": "House-number-like digits drawn by this project, with several "
             "typefaces, neighbours at the edges, blur, noise and perspective.",
         }[self.study.data.name]
@@ -201,8 +467,8 @@ class Quantities:
             "svhn": "The same files as the original's, with other seeds.",
             "svhn-subset": "A subset of SVHN, with cross-validation inside the official test "
             "split. The official training and test splits are not drawn from the same "
-            "distribution [@xiao2023], so this is a little easier than the official protocol, "
-            "and each network sees about an eighth as many training images.",
+            "distribution [@xiao2023], so this is a little easier than the official protocol; "
+            "on the other hand each network sees far fewer training images.",
             "streetdigits": "These are drawn digits, not photographs. They show that the report "
             "works; they say nothing about SVHN.",
         }[self.study.data.name]
@@ -321,10 +587,3 @@ def counted(number: int, noun: str) -> str:
 def levels(epsilon: float) -> str:
     """Return an ε in [0, 1] pixel units as 8-bit levels."""
     return f"{LEVELS * epsilon:.1f}"
-
-
-def listed(parts: Sequence[str]) -> str:
-    """Return parts as a list in words."""
-    if len(parts) < 2:
-        return "".join(parts)
-    return f"{', '.join(parts[:-1])} and {parts[-1]}"

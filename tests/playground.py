@@ -23,6 +23,7 @@ split = { kind = "fixed", repeats = 2 }
 model = { name = "test_resnet", size = 64 }
 saliency = { layers = ["layer2.0", "layer1.0"] }
 attack = { epsilons = [0, 0.01, 0.05] }
+controls = { photos = 10, steps = 2, epsilons = [0.02], native_epsilons = [0.02, 0.06] }
 bootstrap = { resamples = 100 }
 
 [training]

@@ -234,13 +234,13 @@ def test_batches_are_matched_with_their_predictions(learned: Classifier, digits:
     """130 images are two batches and a rest."""
     small = small_study()
     test = digits.positions("test")
-    arguments = (small, small.runs[0], learned)
-    clean = probes.predictions(*arguments, batches(digits, test, device=CPU), {})
-    rows = probes.attacks(*arguments, batches(digits, test, device=CPU), clean)["attacks"]
+    subject = probes.Subject(small, small.runs[0], learned, digits, test)
+    clean = probes.predictions(subject, {})
+    rows = probes.attacks(subject, clean)["attacks"]
     SCHEMAS["attacks"].validate(rows)
     for (_, epsilon), part in rows.groupby(["attack", "epsilon"]):
         assert np.array_equal(part["index"], digits.index[test])
         assert np.array_equal(part["label"], digits.labels[test])
         assert epsilon in small.attack.epsilons
-    again = probes.attacks(*arguments, batches(digits, test, device=CPU), clean)["attacks"]
+    again = probes.attacks(subject, clean)["attacks"]
     pd.testing.assert_frame_equal(rows, again)

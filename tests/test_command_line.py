@@ -54,7 +54,7 @@ def test_a_wrong_command_is_answered_in_one_line(
 def test_help_names_every_command(command: Command) -> None:
     status, out, _ = command("--help")
     assert status == 0
-    assert all(word in out for word in ("run", "status", "verify"))
+    assert all(word in out for word in ("run", "status", "verify", "claims"))
 
 
 @pytest.mark.parametrize("verb", ["run", "status", "verify"])
@@ -100,7 +100,7 @@ def test_status_before_the_first_run(playground: Playground, command: Command) -
     assert command("status", playground.study) == (
         0,
         f"tiny: 0 of 2 runs done\n  r0f0   {missing}\n  r1f0   {missing}\n"
-        "  all    estimates missing\n",
+        "  all    estimates missing  claims missing\n",
         "",
     )
 
@@ -109,7 +109,8 @@ def test_status_tells_what_is_stale_and_what_is_broken(
     finished: Playground, command: Command
 ) -> None:
     assert command("status", finished.study)[1] == (
-        f"tiny: 2 of 2 runs done\n  r0f0   {steps()}\n  r1f0   {steps()}\n  all    estimates done\n"
+        f"tiny: 2 of 2 runs done\n  r0f0   {steps()}\n  r1f0   {steps()}\n"
+        "  all    estimates done  claims done\n"
     )
     finished.edit("[0, 0.01, 0.05]", "[0, 0.01, 0.04]")
     finished.edit("resamples = 100", "resamples = 200")
@@ -120,7 +121,7 @@ def test_status_tells_what_is_stale_and_what_is_broken(
         f"  r0f0   {steps(attacks='stale')}\n"
         f"  r1f0   {steps(saliency='broken', attacks='stale')}\n"
         f"  r2f0   {steps(**dict.fromkeys(STEPS, 'missing'))}\n"
-        "  all    estimates stale\n"
+        "  all    estimates stale  claims stale\n"
     )
 
 
@@ -145,7 +146,7 @@ def test_status_changes_nothing(finished: Playground, command: Command) -> None:
 def test_verify_counts_the_files(finished: Playground, command: Command) -> None:
     status, out, errors = command("verify", finished.study)
     assert (status, errors) == (0, "")
-    assert out == "tiny: 11 files agree with the manifest and their schemas\n"
+    assert out == "tiny: 12 files agree with the manifest and their schemas\n"
 
 
 def test_verify_names_a_broken_file(finished: Playground, command: Command) -> None:
@@ -203,7 +204,10 @@ def test_a_file_in_the_place_of_a_folder_is_told_in_one_line(
 
 
 # What takes seconds to import, and is not needed to say that there is nothing to do.
-HEAVY = {"torch", "torchvision", "timm", "captum", "art", "sklearn", "statsmodels", "matplotlib"}
+HEAVY = {
+    *("torch", "torchvision", "timm", "captum", "art"),
+    *("sklearn", "skimage", "statsmodels", "matplotlib"),
+}
 
 
 @pytest.mark.parametrize("verb", ["run", "status", "verify"])
@@ -234,9 +238,8 @@ import numpy as np
 import torch
 
 from analysis import model, study
-from analysis.batches import batches
 from analysis.datasets import ImageSet
-from analysis.probes import PROBES
+from analysis.probes import PROBES, Subject
 
 CPU = torch.device("cpu")
 
@@ -254,13 +257,14 @@ def peaks(name, count):
         split=np.full(count, "test"),
         index=np.arange(count, dtype=np.int32),
         photo=np.arange(count, dtype=np.int32),
+        masks=generator.random((count, 32, 32)) < 0.5,
     )
     classifier = model.build(chosen.model, seed=0, device=CPU).eval().requires_grad_(False)
+    subject = Subject(chosen, chosen.runs[0], classifier, images, images.positions("test"))
     done, found = {}, {}
     for analysis, probe in PROBES.items():
         Path("/proc/self/clear_refs").write_text("5")
-        given = batches(images, images.positions("test"), device=CPU)
-        done |= probe(chosen, chosen.runs[0], classifier, given, done)
+        done |= probe(subject, done)
         found[analysis] = peak()
     assert len(done["predictions"]) == count
     return found

@@ -21,7 +21,6 @@ from torch import nn
 from analysis import analyses, estimates, probes, training
 from analysis import model as models
 from analysis.analyses import ANALYSES
-from analysis.batches import batches
 from analysis.datasets import ImageSet
 from analysis.model import Classifier
 from analysis.results import AnalysisEntry, Manifest, Results, RunEntry, TrainingEntry, write_table
@@ -76,8 +75,44 @@ PINNED: dict[str, tuple[int, dict[str, float]]] = {
             "confidence, random-sign 0.05": 0.6002,
         },
     ),
-    "estimates": (
+    "controls": (
         1,
+        {
+            "confidence, fgsm-native 0.05": 0.7633,
+            "confidence, pgd 0.005": 0.6869,
+            "confidence, pgd 0.05": 0.9184,
+            "attacked logit of 3": -6.5519,
+            "ssim of fgsm at 64": 0.7623,
+            "rms of random-sign at 32": 4.1061,
+            "ssim of pgd at 32": 0.9931,
+            "linf of fgsm-native at 64 / 10": 1.2750,
+            "psnr of fgsm-native at 64 / 10": 2.9005,
+        },
+    ),
+    "randomised": (
+        1,
+        {
+            "spread of layer2.1": 0.8032,
+            "area of layer2.1": 0.1497,
+            "offset of layer2.1": 0.1496,
+            "spread of layer3.1": 0.7355,
+            "area of layer3.1": 0.2361,
+            "offset of layer3.1": 0.2213,
+        },
+    ),
+    "localisation": (
+        1,
+        {
+            "inside, randomised": 0.2121,
+            "cover, randomised": 0.2033,
+            "pointed, randomised": 0.4255,
+            "inside, trained": 0.2586,
+            "cover, trained": 0.2033,
+            "pointed, trained": 0.5625,
+        },
+    ),
+    "estimates": (
+        2,
         {
             "accuracy of all, value": 0.8542,
             "accuracy of all, low": 0.7708,
@@ -135,6 +170,7 @@ def study() -> Study:
         },
         saliency={"layers": ["layer3.1", "layer2.1"]},
         attack={"epsilons": [0, 0.005, 0.05]},
+        controls={"photos": 6, "steps": 3, "epsilons": [0.005, 0.05], "native_epsilons": [0.05]},
         bootstrap={"resamples": 200},
     )
 
@@ -152,6 +188,7 @@ def images() -> ImageSet:
         split=np.repeat(["train", "test"], [16, 48]),
         index=np.concatenate([np.arange(16), np.arange(48)]).astype(np.int32),
         photo=np.concatenate([np.arange(16), np.arange(48)]).astype(np.int32) // 3,
+        masks=np.hypot(*np.ogrid[-16:16, -20:12]) < 5 + np.arange(count).reshape(-1, 1, 1) % 7,
     )
 
 
@@ -177,9 +214,9 @@ def tables(study: Study, images: ImageSet) -> dict[str, pd.DataFrame]:
     classifier = with_fixed_weights(models.build(study.model, seed=0, device=CPU))
     classifier = classifier.eval().requires_grad_(False)
     found: dict[str, pd.DataFrame] = {}
+    subject = probes.Subject(study, study.runs[0], classifier, images, images.positions("test"))
     for probe in probes.PROBES.values():
-        part = batches(images, images.positions("test"), device=CPU)
-        found |= probe(study, study.runs[0], classifier, part, found)
+        found |= probe(subject, found)
     return found
 
 
@@ -234,6 +271,37 @@ def numbers_of_attacks(tables: dict[str, pd.DataFrame]) -> dict[str, float]:
     rows = tables["attacks"]
     means = rows.groupby(["attack", "epsilon"])["confidence"].mean()
     return {f"confidence, {attack} {epsilon}": v for (attack, epsilon), v in means.items()}
+
+
+def numbers_of_controls(tables: dict[str, pd.DataFrame]) -> dict[str, float]:
+    means = tables["controls"].groupby(["attack", "epsilon"])["confidence"].mean()
+    changes = tables["perturbations"].query("epsilon == 0.05")
+    changes = changes.set_index(["attack", "resolution", "measure"])["mean"]
+    return {
+        **{f"confidence, {attack} {epsilon}": v for (attack, epsilon), v in means.items()},
+        "attacked logit of 3": tables["attacked"]["logit_3"].mean(),
+        **{
+            f"{measure} of {attack} at {resolution}": changes[attack, resolution, measure]
+            for attack, resolution, measure in (
+                ("fgsm", 64, "ssim"),
+                ("random-sign", 32, "rms"),
+                ("pgd", 32, "ssim"),
+            )
+        },
+        "linf of fgsm-native at 64 / 10": changes["fgsm-native", 64, "linf"] / 10,
+        "psnr of fgsm-native at 64 / 10": changes["fgsm-native", 64, "psnr"] / 10,
+    }
+
+
+def numbers_of_randomised(tables: dict[str, pd.DataFrame]) -> dict[str, float]:
+    means = tables["randomised"].groupby("layer")[["spread", "area", "offset"]].mean()
+    return {f"{name} of {layer}": means.loc[layer, name] for layer in means.index for name in means}
+
+
+def numbers_of_localisation(tables: dict[str, pd.DataFrame]) -> dict[str, float]:
+    rows = tables["localisation"].query("layer == 'layer2.1'")
+    means = rows.groupby("weights")[["inside", "cover", "pointed"]].mean()
+    return {f"{name}, {which}": means.loc[which, name] for which in means.index for name in means}
 
 
 def numbers_of_estimates(study: Study, folder: Path) -> dict[str, float]:

@@ -22,7 +22,7 @@ from analysis import analyses, datasets, estimates, model, pipeline, results, st
 from analysis.analyses import ANALYSES
 from analysis.errors import UserError
 from analysis.files import TEMPORARY, sha256
-from analysis.results import Results
+from analysis.results import CLAIMS, Results
 from analysis.study import Model
 from tests.playground import Playground
 
@@ -38,12 +38,15 @@ def opened(place: Playground) -> Results:
 
 
 def files(place: Playground) -> dict[tuple[str, str], str]:
-    """Return the file of each table of each run but the history, which holds durations."""
+    """Return what names the content of each file, but for histories, which hold durations."""
     found = {}
     for run, entry in opened(place).manifest.runs.items():
         for analysis in entry.analyses.values():
             found |= {(run, name): table.file for name, table in analysis.tables.items()}
-    return found | {("all", name): t.file for name, t in opened(place).manifest.derived.items()}
+    manifest = opened(place).manifest
+    if manifest.claims:
+        found["all", "claims"] = manifest.claims.sha256
+    return found | {("all", name): table.file for name, table in manifest.derived.items()}
 
 
 def assert_equal(place: Playground, other: Playground) -> None:
@@ -74,6 +77,13 @@ def test_a_run_ends_with_every_table(undisturbed: Playground) -> None:
     assert len(store.table("saliency")) == per_image * 2
     # Two kinds of direction and three ε, of which 0 is one.
     assert len(store.table("attacks")) == per_image * 2 * 3
+    # One ε on the sample of photos, and two on native pixels.
+    sampled = store.table("controls").query("attack == 'pgd'")
+    assert 10 <= sampled["index"].nunique() < 60
+    assert len(store.table("controls")) == per_image * 2 + len(sampled)
+    assert len(store.table("attacked")) == per_image
+    assert len(store.table("randomised")) == per_image * 2
+    assert len(store.table("localisation")) == per_image * 2 * 2
     assert store.table("history").groupby("run")["epoch"].apply(list).tolist() == [[1, 2, 3]] * 2
     assert len(undisturbed.weights()) == 2
     assert not list(undisturbed.folder.rglob("checkpoint*"))
@@ -119,10 +129,12 @@ def test_progress_is_told_step_by_step(playground: Playground) -> None:
     playground.edit("repeats = 2", "repeats = 1")
     lines: list[str] = []
     assert run(playground, lines.append) is True
-    steps = ["r0f0 epoch 1", "r0f0 predictions", "r0f0 saliency", "r0f0 attacks"]
-    assert [line[:16].strip() for line in lines] == steps
-    assert "loss" in lines[0] and "left" in lines[0]
-    assert "100% done" in lines[-1] and "left" not in lines[-1]
+    steps = ["r0f0 epoch 1", *(f"r0f0 {name}" for name in ANALYSES)]
+    *told, last = lines
+    assert [line[:18].strip() for line in told] == steps
+    assert "loss" in told[0] and "left" in told[0]
+    assert "100% done" in told[-1] and "left" not in told[-1]
+    assert last == "tiny: claims judged."
 
 
 def test_folds_together_predict_every_image_once(playground: Playground) -> None:
@@ -164,7 +176,7 @@ def test_stopped_after_every_step_it_goes_on_to_the_same_results(
     said: list[str] = []
 
     def stop(line: str) -> None:
-        said.append(line[:16].strip())
+        said.append(line[:18].strip())
         raise KeyboardInterrupt
 
     while True:
@@ -174,8 +186,10 @@ def test_stopped_after_every_step_it_goes_on_to_the_same_results(
             continue
         break
     # Every step was begun once: nothing that was finished is done again.
-    steps = [*(f"epoch {n}" for n in (1, 2, 3)), "predictions", "saliency", "attacks"]
-    assert said == [f"{name} {step}" for name in ("r0f0", "r1f0") for step in steps]
+    steps = [*(f"epoch {n}" for n in (1, 2, 3)), *ANALYSES]
+    expected = [f"{name} {step}" for name in ("r0f0", "r1f0") for step in steps]
+    # Stopped after the last of them, the claims are judged by the next run.
+    assert said == [*expected, "tiny: estimates"]
     assert_equal(playground, undisturbed)
 
 
@@ -340,7 +354,7 @@ def test_broken_tables_are_computed_again(finished: Playground, undisturbed: Pla
     finished.table("maps", "r1f0").write_bytes(b"")
     lines: list[str] = []
     assert run(finished, lines.append)
-    assert [line[:16].strip() for line in lines] == [
+    assert [line[:16].strip() for line in lines[:-1]] == [
         "r0f0 attacks",
         "r1f0 predictions",
         "r1f0 saliency",
@@ -377,7 +391,7 @@ def test_broken_estimates_are_computed_again_without_images(
         path.write_bytes(b"PAR1")
     shutil.rmtree(finished.folder / "cache")
     status, out, errors = command("run", finished.study)
-    assert (status, errors) == (0, "") and "estimates computed again" in out
+    assert (status, errors) == (0, "") and "estimates and claims derived again" in out
     assert_equal(finished, undisturbed)
     assert command("run", finished.study)[1] == "tiny: nothing to do.\n"
 
@@ -386,8 +400,8 @@ def test_results_from_before_estimates_had_a_digest_get_one(
     finished: Playground, undisturbed: Playground, command: Command
 ) -> None:
     finished.edit_manifest(lambda content: content["derived"]["estimates"].pop("digest"))
-    assert opened(finished).verify() == 11
-    assert "estimates computed again" in command("run", finished.study)[1]
+    assert opened(finished).verify() == 28
+    assert "estimates and claims derived again" in command("run", finished.study)[1]
     assert_equal(finished, undisturbed)
 
 
@@ -399,10 +413,11 @@ def test_other_attacks_are_the_only_thing_done_again(finished: Playground) -> No
     finished.edit("[0, 0.01, 0.05]", "[0, 0.01, 0.04]")
     lines: list[str] = []
     run(finished, lines.append)
-    assert [line[:16].strip() for line in lines] == ["r0f0 attacks", "r1f0 attacks"]
+    assert [line[:18].strip() for line in lines[:-1]] == ["r0f0 attacks", "r1f0 attacks"]
     after = files(finished)
     changed = {key for key in before if before[key] != after[key]}
-    assert changed == {("r0f0", "attacks"), ("r1f0", "attacks"), ("all", "estimates")}
+    derived = {("all", "estimates"), ("all", "claims")}
+    assert changed == {("r0f0", "attacks"), ("r1f0", "attacks"), *derived}
     for name, entry in opened(finished).manifest.runs.items():
         assert entry.training == trained_before[name].training
     table = opened(finished).table("attacks")
@@ -422,6 +437,8 @@ def test_half_way_through_a_change_old_and_new_are_not_mixed(finished: Playgroun
     store.verify()
     assert sorted(store.table("attacks")["epsilon"].unique()) == [0, 0.01, 0.04]
     assert set(store.table("attacks")["run"]) == {"r0f0"}
+    # Claims are of what is finished, and are not judged half way.
+    assert store.manifest.claims is None and not (finished.results / CLAIMS).exists()
     # One of two repeats has them, so there is no estimate under attack yet, and one without.
     accuracy = store.table("estimates").query("quantity == 'accuracy'")
     assert set(accuracy["attack"]) == {"none"} and set(accuracy["repeats"]) == {2}
@@ -472,7 +489,7 @@ def test_results_of_other_weights_are_replaced(
     finished.table("attacks").unlink()
     lines: list[str] = []
     run(finished, lines.append)
-    assert [line.split()[1] for line in lines] == ["predictions", "saliency", "attacks"]
+    assert [line.split()[1] for line in lines[:-1]] == list(ANALYSES)
     names = files(finished)
     assert names["r0f0", "maps"] != files(undisturbed)["r0f0", "maps"]
     sizes = opened(finished).table("predictions").groupby("run")["logit_0"].sum()
@@ -501,9 +518,12 @@ def test_more_repeats_add_runs_and_keep_the_old_files(
     finished.edit("A study that takes seconds", "Another title")
     lines: list[str] = []
     run(finished, lines.append)
-    assert {line.split()[0] for line in lines} == {"r2f0"}
+    assert {line.split()[0] for line in lines[:-1]} == {"r2f0"}
     after = files(finished)
-    assert before.items() - after.items() == {(("all", "estimates"), before["all", "estimates"])}
+    assert {key for key in before if before[key] != after[key]} == {
+        ("all", "estimates"),
+        ("all", "claims"),
+    }
     assert {key[0] for key in after.keys() - before.keys()} == {"r2f0"}
     assert histories < set(os.listdir(finished.results))
     store = opened(finished)
@@ -660,7 +680,7 @@ def test_a_full_disk_is_told_in_two_lines_and_nothing_is_lost(
     assert command("run", playground.study)[0] == 0
     names = files(undisturbed)
     for key, name in files(playground).items():
-        assert key == ("all", "estimates") or names[key] == name
+        assert key[0] == "all" or names[key] == name
     opened(playground).verify()
 
 

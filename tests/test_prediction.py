@@ -23,8 +23,8 @@ LOGITS = [f"logit_{digit}" for digit in range(10)]
 @pytest.fixture(scope="module")
 def rows(learned: Classifier, digits: ImageSet) -> pd.DataFrame:
     study = small_study()
-    images = batches(digits, digits.positions("test"), device=CPU)
-    return probes.predictions(study, study.runs[0], learned, images, {})["predictions"]
+    subject = probes.Subject(study, study.runs[0], learned, digits, digits.positions("test"))
+    return probes.predictions(subject, {})["predictions"]
 
 
 def test_the_table_is_the_declared_one(rows: pd.DataFrame) -> None:

@@ -31,8 +31,8 @@ def test_time_left_follows_from_the_work_done() -> None:
     lines = told({"train": 3, "predict": 1, "attack": 4}, ("train", 30), ("predict", 10))
     # 3 of 8 in 30 s leave 50 s; 4 of 8 in 40 s leave 40 s.
     assert lines == [
-        "train                          38% done, 50 s left",
-        "predict                        50% done, 40 s left",
+        "train                            38% done, 50 s left",
+        "predict                          50% done, 40 s left",
     ]
 
 

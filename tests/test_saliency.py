@@ -352,8 +352,8 @@ def test_a_map_of_zeros_is_missing_and_harms_no_other() -> None:
 @pytest.fixture(scope="module")
 def tables(learned: Classifier, digits: ImageSet) -> dict[str, pd.DataFrame]:
     study = small_study()
-    images = batches(digits, digits.positions("test"), device=CPU)
-    return probes.saliency(study, study.runs[0], learned, images, {})
+    test = digits.positions("test")
+    return probes.saliency(probes.Subject(study, study.runs[0], learned, digits, test), {})
 
 
 def test_the_tables_are_the_declared_ones(tables: dict[str, pd.DataFrame]) -> None:

@@ -11,7 +11,7 @@ from analysis.analyses import ANALYSES
 from analysis.study import Study
 from tests.playground import Playground
 
-DONE = {"training": "done", "predictions": "done", "saliency": "done", "attacks": "done"}
+DONE = dict.fromkeys(["training", *ANALYSES], "done")
 STALE = dict.fromkeys(DONE, "stale")
 MISSING = dict.fromkeys(DONE, "missing")
 
@@ -73,9 +73,27 @@ def test_other_attacks_make_attacks_alone_stale(finished: Playground) -> None:
     assert now(finished) == dict.fromkeys(("r0f0", "r1f0"), DONE | {"attacks": "stale"})
 
 
-def test_other_layers_make_saliency_alone_stale(finished: Playground) -> None:
+def test_other_layers_make_maps_alone_stale(finished: Playground) -> None:
     finished.edit('["layer2.0", "layer1.0"]', '["layer2.0"]')
-    assert now(finished) == dict.fromkeys(("r0f0", "r1f0"), DONE | {"saliency": "stale"})
+    stale = dict.fromkeys(["saliency", "randomised", "localisation"], "stale")
+    assert now(finished) == dict.fromkeys(("r0f0", "r1f0"), DONE | stale)
+
+
+@pytest.mark.parametrize(
+    "old, new",
+    [("photos = 10", "photos = 11"), ("steps = 2", "steps = 3"), ("0.06]", "0.05]")],
+)
+def test_other_controls_make_them_alone_stale(finished: Playground, old: str, new: str) -> None:
+    finished.edit(old, new)
+    assert now(finished) == dict.fromkeys(("r0f0", "r1f0"), DONE | {"controls": "stale"})
+
+
+def test_an_analysis_is_of_the_data_sets_that_it_can_be_made_of(finished: Playground) -> None:
+    drawn, photographed = study.load("demo"), study.load("svhn-subset")
+    assert analyses.of(drawn) == tuple(ANALYSES)
+    assert set(ANALYSES) - set(analyses.of(photographed)) == {"localisation"}
+    for found in state.states(photographed, None):
+        assert tuple(found.analyses) == found.todo == analyses.of(photographed)
 
 
 def test_another_title_changes_nothing(finished: Playground) -> None:
@@ -98,17 +116,17 @@ def raise_version(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
 @pytest.mark.parametrize(
     "name, stale",
     [
-        # Attacks take over the predictions as their rows of ε = 0.
-        ("predictions", {"predictions": "stale", "attacks": "stale"}),
-        ("saliency", {"saliency": "stale"}),
-        ("attacks", {"attacks": "stale"}),
+        # Attacks take over the predictions as their rows of ε = 0, maps explain them.
+        ("predictions", {"predictions", "attacks", "randomised", "localisation"}),
+        *((name, {name}) for name in list(ANALYSES)[1:]),
     ],
 )
 def test_a_raised_version_makes_an_analysis_and_what_needs_it_stale(
-    finished: Playground, monkeypatch: pytest.MonkeyPatch, name: str, stale: dict[str, str]
+    finished: Playground, monkeypatch: pytest.MonkeyPatch, name: str, stale: set[str]
 ) -> None:
     raise_version(monkeypatch, name)
-    assert now(finished) == dict.fromkeys(("r0f0", "r1f0"), DONE | stale)
+    expected = DONE | dict.fromkeys(stale, "stale")
+    assert now(finished) == dict.fromkeys(("r0f0", "r1f0"), expected)
 
 
 def test_a_raised_version_of_training_makes_everything_stale(
@@ -165,6 +183,8 @@ def test_fewer_repeats_leave_the_estimates_stale(finished: Playground) -> None:
         ("saliency", "saliency"),
         ("maps", "saliency"),
         ("attacks", "attacks"),
+        ("perturbations", "controls"),
+        ("localisation", "localisation"),
     ],
 )
 @pytest.mark.parametrize("damage", ["deleted", "truncated", "altered"])

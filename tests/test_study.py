@@ -186,6 +186,22 @@ def test_a_surplus_key_is_answered_with_the_nearest(
         ("[0, 0.005, 0.05]", "[0, 0.05, 0.005]", "attack: epsilons must rise from 0"),
         ("[0, 0.005, 0.05]", "[0, 0.05, 0.05]", "attack: epsilons must rise from 0"),
         ("[0, 0.005, 0.05]", "[0, 12.8]", "attack.epsilons.1: .*not 12.8"),
+        ("[saliency]", "[controls]\nphotos = 0\n[saliency]", "controls.photos: .*not 0"),
+        ("[saliency]", "[controls]\nepsilons = []\n[saliency]", "controls.epsilons: "),
+        *(
+            (
+                "[saliency]",
+                f"[controls]\n{key} = {value}\n[saliency]",
+                f"controls.{key}: must rise from above 0, each once, not",
+            )
+            for key in ("epsilons", "native_epsilons")
+            for value in ("[0, 0.05]", "[0.05, 0.005]", "[0.05, 0.05]")
+        ),
+        (
+            "[saliency]",
+            "[controls]\nlogits_epsilon = 0\n[saliency]",
+            "controls.logits_epsilon: .*greater than 0, not 0",
+        ),
         ("[saliency]", "[bootstrap]\nresamples = 5\n[saliency]", "bootstrap.resamples: .*not 5"),
         ("[saliency]", "[bootstrap]\nlevel = 95\n[saliency]", "bootstrap.level: .*not 95"),
         ("seed = 3", "", None),
@@ -247,6 +263,7 @@ def test_more_repeats_leave_the_earlier_runs_alone(read) -> None:
         ("rotation = 8", "rotation = 8, shear = 0"),
         ("size = 128\n", "size = 128\nmean = 0.5\n"),
         ("[saliency]", "[bootstrap]\nresamples = 2000\n[saliency]"),
+        ("[saliency]", "[controls]\nphotos = 250\nepsilons = [0.005, 0.015, 0.05]\n[saliency]"),
     ],
 )
 def test_the_digest_is_blind_to_what_changes_no_result(read, old: str, new: str) -> None:
@@ -277,7 +294,8 @@ def test_another_recipe_has_another_digest_throughout(read, old: str, new: str) 
     ("old", "new", "touched"),
     [
         ("0.005, 0.05]", "0.005, 0.04]", {"attacks"}),
-        ('"layer3.1"]', '"layer2.1"]', {"saliency"}),
+        ('"layer3.1"]', '"layer2.1"]', {"saliency", "randomised", "localisation"}),
+        ("[saliency]", "[controls]\nsteps = 20\n[saliency]", {"controls"}),
         ("[saliency]", "[bootstrap]\nresamples = 500\n[saliency]", set()),
     ],
 )
@@ -302,7 +320,7 @@ def test_a_raised_version_changes_the_digests_that_rest_on_it(
     newer = type(newer)(**{**vars(newer), "version": newer.version + 1})
     monkeypatch.setitem(analyses.ANALYSES, "predictions", newer)
     changed = {name for name in before if analyses.digest(loaded, name) != before[name]}
-    assert changed == {"predictions", "attacks"}, "attacks take their ε = 0 from predictions"
+    assert changed == {"predictions", "attacks", "randomised", "localisation"}
 
 
 def test_the_digest_is_of_the_values_in_the_file(read) -> None:

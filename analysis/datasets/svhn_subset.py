@@ -14,11 +14,11 @@ import numpy as np
 import pandas as pd
 
 from analysis.datasets import svhn
+from analysis.datasets.counts import SUBSET as COUNTS
 from analysis.datasets.image_set import ImageSet
 from analysis.errors import UserError
 
 FILE = "svhn_subset.npz"
-COUNTS = {"train": 1083, "extra": 106, "test": 10_000}
 IMAGES_SHA256 = "cfefe9f812a3794c729580d434b8dc0b81185301fbfe88715c816d492cc5d32d"
 LABELS_SHA256 = "55f24bf9c5e0d7f689aa6e0082032235e6bec2e0fc7ac9474d3b2282c5c83554"
 _PHOTOS = Path(__file__).with_name("svhn_subset_photos.csv")

@@ -40,14 +40,8 @@ def figure(chart: alt.TopLevelMixin, data: pd.DataFrame, execution: Execution) -
     return Figure("digits", chart, 'a "quoted" <text>', data, "report.charts.x", execution)
 
 
-def test_digits_are_ordered_by_our_accuracy_whatever_the_original(by_digit):
-    by_digit.loc[by_digit["source"] == charts.ORIGINAL, "value"] = 0.5
-    y = charts.class_accuracy(by_digit).to_dict()["layer"][0]["encoding"]["y"]
-    assert y["sort"] == ["8", "9", "5", "4", "6", "3", "7", "2", "1", "0"]
-
-
 def test_on_the_web_a_figure_is_markdown_alone_and_in_print_svg_alone(by_digit):
-    chart = charts.class_accuracy(by_digit)
+    chart = charts.class_error(by_digit)
     assert list(figure(chart, by_digit, WEB)._repr_mimebundle_()) == ["text/markdown"]
     bundle = figure(chart, by_digit, PRINT)._repr_mimebundle_()
     assert list(bundle) == ["image/svg+xml"]
@@ -55,7 +49,7 @@ def test_on_the_web_a_figure_is_markdown_alone_and_in_print_svg_alone(by_digit):
 
 
 def test_the_specification_on_the_page_is_the_chart_with_its_data(by_digit):
-    text = figure(charts.class_accuracy(by_digit), by_digit, WEB).markdown()
+    text = figure(charts.class_error(by_digit), by_digit, WEB).markdown()
     block = re.search(r'<script type="application/json">(.*?)</script>', text, re.DOTALL)
     specification = json.loads(block.group(1))
     (rows,) = specification["datasets"].values()
@@ -82,29 +76,6 @@ def test_scripts_are_found_from_a_page_in_a_folder_and_are_no_modules():
     assert 'src="../report/assets/vega.js"' in text
     assert "module" not in text and "http" not in text
     assert figures.scripts(PRINT) == ""
-
-
-def test_the_same_spec_draws_the_same_points_as_the_data_say():
-    data = pd.DataFrame({"attack": "FGSM", "levels": [0.0, 5.0], "value": [0.9, 0.1]})
-    data = data.assign(low=data["value"] - 0.05, high=data["value"] + 0.05)
-    published = pd.DataFrame({"levels": [0.0, 6.0], "value": [0.9, 0.05]})
-    chart = charts.accuracy_against_epsilon(data, published, chance=0.1)
-    svg = figure(chart, data, PRINT).svg()
-    # A band, a rule, a line, two points and the original's two.
-    assert svg.count('aria-roledescription="point"') == 4
-    assert svg.count('aria-roledescription="rule mark"') == 1
-
-
-def test_maps_keep_the_order_of_their_rows():
-    maps = pd.DataFrame(
-        [
-            {"digit": digit, "row": row, "column": column, "value": 0.25}
-            for digit in ("3", "1", "2")
-            for row in range(2)
-            for column in range(2)
-        ]
-    )
-    assert charts.mean_maps(maps).to_dict()["facet"]["sort"] == ["3", "1", "2"]
 
 
 def test_a_table_puts_numbers_right_and_escapes_bars():

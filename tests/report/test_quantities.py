@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from scipy.stats import entropy
-from sklearn.metrics import confusion_matrix, recall_score
+from sklearn.metrics import recall_score
 
 from analysis import paths, published, results, study
 from report import deviations
@@ -35,69 +34,14 @@ def test_digits_are_ranked_by_their_recall(paper, stored):
     assert paper.quantities.gap == f"{100 * (recall.max() - recall.min()):.1f}"
 
 
-def test_the_confusion_counts_are_the_mean_over_repeats(paper, stored):
-    table = stored.table("predictions")
-    expected = confusion_matrix(table["label"], table["predicted"]) / len(stored.manifest.runs)
-    counts = paper.confusion_counts.pivot(index="label", columns="predicted", values="images")
-    assert np.allclose(counts.to_numpy(), expected)
-    shares = paper.confusion_counts.pivot(index="label", columns="predicted", values="share")
-    assert np.allclose(shares.sum(axis=1), 1)
-
-
-def test_mean_maps_weigh_each_run_by_its_images(paper, stored):
-    maps = stored.table("maps").query("label == 8 and row == 1 and column == 2")
-    maps = maps[maps["layer"] == paper.quantities.layer]
-    expected = np.average(maps["value"], weights=maps["images"])
-    data = paper.mean_maps().data
-    found = data.query("digit == '8' and row == 1 and column == 2")["value"].item()
-    assert found == pytest.approx(expected)
-    assert data.groupby("digit")["value"].sum().to_numpy() == pytest.approx(np.ones(10), abs=1e-5)
-
-
-def test_a_mean_map_is_at_least_as_spread_as_the_maps_behind_it(paper):
-    # Entropy is concave, so the mean of distributions has no less than the mean of entropies.
-    maps = paper.mean_maps().data.groupby("digit")["value"]
-    spread = maps.apply(lambda values: entropy(values) / np.log(len(values)))
-    rows = paper.quantities.by_digit("spread", layer=paper.quantities.layer).set_index("digit")
-    assert (spread >= rows["value"] - 1e-6).all()
-
-
-def test_fragility_starts_from_the_clean_accuracy_and_ends_at_the_quoted_one(paper):
-    data = paper.fragility().data
-    starts = data[data["epsilon"] == 0]["value"]
-    assert len(starts) == 2 and np.allclose(starts, paper.quantities._one("accuracy")["value"])
-    end = data.query("attack == 'FGSM'").iloc[-1]
-    assert paper.quantities.attacked("fgsm", -1).startswith(f"{100 * end['value']:.1f}%")
-
-
 def test_the_original_is_quoted_as_published(paper):
     assert paper.quantities.original_accuracy == "93.6%"
     assert paper.quantities.epsilon(-1) == "0.05 (12.8 levels)"
     assert paper.quantities.original_attacked(-1) == "2.0%"
     matrix = published.confusion_matrix()
     assert matrix.sum() == 26_032
-    row = paper.overall().splitlines()[2 + 1 + 8]
+    row = paper.tables.overall().splitlines()[2 + 1 + 8]
     assert f"{100 * matrix[8, 8] / matrix[8].sum():.1f}%" in row
-
-
-def test_every_alternative_text_says_something_about_the_data(paper):
-    for figure in (
-        paper.class_accuracy(),
-        paper.confusion(),
-        paper.spread(),
-        paper.mean_maps(),
-        paper.fragility(),
-    ):
-        assert len(figure.alt_text) > 60
-        assert any(character.isdigit() for character in figure.alt_text)
-        assert not figure.data.isna().any().any()
-
-
-def test_a_figure_names_a_function_that_exists(paper):
-    from report import charts
-
-    for figure in (paper.class_accuracy(), paper.mean_maps(), paper.fragility()):
-        assert callable(getattr(charts, figure.function.removeprefix("report.charts.")))
 
 
 @pytest.mark.parametrize("name", study.names())

@@ -1,0 +1,23 @@
+"""The figures of the paper: each a pure function from a table to an Altair chart."""
+
+from report.charts.claims import claims
+from report.charts.confidence import confidences, reliability, selective
+from report.charts.errors import class_error, confusion
+from report.charts.explanations import mean_maps, saliency_by_class
+from report.charts.fragility import accuracy_against_epsilon
+from report.charts.style import ORIGINAL, OURS, not_measured
+
+__all__ = [
+    "ORIGINAL",
+    "OURS",
+    "accuracy_against_epsilon",
+    "claims",
+    "class_error",
+    "confidences",
+    "confusion",
+    "mean_maps",
+    "not_measured",
+    "reliability",
+    "saliency_by_class",
+    "selective",
+]

@@ -1,0 +1,68 @@
+"""The claims as rows that a chart can draw."""
+
+from __future__ import annotations
+
+from itertools import zip_longest
+
+import pandas as pd
+
+from analysis.verdicts import ClaimRecord, ClaimsTable, Judgement
+from report.charts import ORIGINAL, OURS
+
+COLUMNS = (
+    *("claim", "heading", "name", "source", "verdict", "side", "threshold", "unit"),
+    *("effect", "low", "high", "simultaneous_low", "simultaneous_high"),
+)
+
+
+def claim_rows(table: ClaimsTable) -> pd.DataFrame:
+    """Return one row for each part of each claim and each source that it was tested on.
+
+    A claim that our data do not speak to has one row without an effect.
+    """
+    rows = []
+    for claim in table.claims:
+        ours, theirs = _rows(claim, claim.study, OURS), _rows(claim, claim.original, ORIGINAL)
+        if not ours:
+            ours = [_row(claim, OURS, OURS, verdict=claim.study.verdict)]
+        # Part by part, ours first.
+        pairs = zip_longest(ours, theirs)
+        rows += [row for pair in pairs for row in pair if row is not None]
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def heading(claim: ClaimRecord) -> str:
+    """Return the id of a claim, with what it says of its effect."""
+    if claim.threshold is None:
+        return claim.id
+    threshold = f"{claim.threshold:g}".replace("-", "−")
+    side = "within ±" if claim.side == "within" else f"{claim.side} "
+    return f"{claim.id}: {claim.effect} {side}{threshold}"
+
+
+def _rows(claim: ClaimRecord, judgement: Judgement, source: str) -> list[dict[str, object]]:
+    several = len(judgement.parts) > 1
+    rows = []
+    for part in judgement.parts:
+        name = "original" if source == ORIGINAL else part.name if several else OURS
+        # The verdict of a claim of one part may rest on a further condition.
+        verdict = part.verdict if several else judgement.verdict
+        values = part.model_dump(include=set(COLUMNS) - {"name", "verdict"})
+        rows.append(_row(claim, source, name, verdict=verdict, **values))
+    return rows
+
+
+def _row(
+    claim: ClaimRecord, source: str, name: str, *, verdict: str, **values: object
+) -> dict[str, object]:
+    return {
+        "claim": claim.id,
+        "heading": heading(claim),
+        "name": name,
+        "source": source,
+        "verdict": verdict,
+        "side": claim.side,
+        "threshold": claim.threshold,
+        "unit": claim.unit,
+        **values,
+    }

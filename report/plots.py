@@ -1,0 +1,274 @@
+"""The figures of the paper: for each its data, its chart, and a text that says what it shows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cached_property
+from typing import Any
+
+import altair as alt
+import pandas as pd
+
+from analysis import published
+from analysis.errors import UserError
+from analysis.study import CLASSES
+from report import charts
+from report.claim_rows import claim_rows
+from report.execution import Execution
+from report.figures import Figure
+from report.quantities import LEVELS, Quantities, levels, listed, per_cent
+
+# The attacks of the figures, in the order in which they are drawn.
+ATTACKS = {
+    "fgsm": "FGSM",
+    "fgsm-native": "FGSM before resizing",
+    "pgd": "PGD in ten steps, on a sample",
+    "random-sign": "random signs of the same size",
+}
+
+
+class Plots:
+    """The figures of one study in one execution of a page.
+
+    Where the study has not been analysed far enough for a series, the figure is without it; where
+    there is nothing to draw, it says so.
+    """
+
+    def __init__(self, quantities: Quantities, context: Execution) -> None:
+        self.quantities = quantities
+        self._execution = context
+
+    # The claims
+
+    def claims(self) -> Figure:
+        """Return the effect of each claim against its threshold, ours and the original's."""
+        try:
+            table = self.quantities.results.claims()
+        except UserError:
+            return self._not_measured("claims", "The claims have not been judged yet.")
+        data = claim_rows(table)
+        verdicts = pd.Series([claim.study.verdict for claim in table.claims]).value_counts()
+        return self._figure(
+            "claims",
+            charts.claims,
+            data,
+            f"Effects of {len(table.claims)} claims with their intervals against the thresholds. "
+            f"In this study "
+            + listed([f"{number} are {verdict}" for verdict, number in verdicts.items()])
+            + ".",
+        )
+
+    # Errors
+
+    def class_error(self) -> Figure:
+        """Return the error of each digit beside the original's."""
+        ours = _errors(self.quantities.by_digit("accuracy")).assign(source=charts.OURS)
+        theirs = _errors(self.quantities.by_digit("published accuracy"))
+        theirs = theirs.assign(source=charts.ORIGINAL)
+        data = pd.concat([ours, theirs])[["source", "digit", "value", "low", "high", "images"]]
+        best, worst = ours.sort_values("value").iloc[[0, -1]].itertuples()
+        return self._figure(
+            "class-error",
+            charts.class_error,
+            data,
+            f"Error of each digit with its interval, for this study and the original. In this "
+            f"study it runs from {per_cent(best.value)} for {best.digit} to "
+            f"{per_cent(worst.value)} for {worst.digit}.",
+        )
+
+    @cached_property
+    def confusion_counts(self) -> pd.DataFrame:
+        """Return images (mean over repeats) and share of the label, one row a pair of digits."""
+        rows = self.quantities.predictions
+        digits = pd.CategoricalDtype(range(CLASSES))
+        counts = pd.crosstab(
+            rows["label"].astype(digits), rows["predicted"].astype(digits), dropna=False
+        )
+        counts = counts / self.quantities.repeats
+        shares = counts.div(counts.sum(axis=1), axis=0)
+        long = counts.stack().rename("images").to_frame().join(shares.stack().rename("share"))
+        return long.reset_index().astype({"label": int, "predicted": int})
+
+    def confusion(self) -> Figure:
+        """Return the confusion matrix, in print without its diagonal."""
+        data = self.confusion_counts
+        errors = data[data["label"] != data["predicted"]].sort_values("images", ascending=False)
+        first = errors.iloc[0]
+        return self._figure(
+            "confusion",
+            charts.confusion,
+            data,
+            "Confusion matrix, rows true and columns predicted. The commonest error is "
+            f"{first['label']:.0f} read as {first['predicted']:.0f}, {first['images']:.0f} times.",
+            hidden=self._execution.print,
+        )
+
+    # Explanations
+
+    def spread(self) -> Figure:
+        """Return the spread of the Grad-CAM maps of each digit."""
+        layer = self.quantities.layer
+        data = self.quantities.by_digit("spread", layer=layer)
+        data = data[["digit", "value", "low", "high", "images"]]
+        low, high = data.sort_values("value").iloc[[0, -1]].itertuples()
+        return self._figure(
+            "spread",
+            charts.saliency_by_class,
+            data,
+            f"Mean spread of the Grad-CAM maps of each digit with its interval, from "
+            f"{low.value:.3f} for {low.digit} to {high.value:.3f} for {high.digit}.",
+            title="spread of the Grad-CAM map (1 is flat)",
+        )
+
+    def mean_maps(self) -> Figure:
+        """Return the mean map of each digit, from the easiest to the hardest."""
+        maps = self.quantities.of_layer("maps", self.quantities.layer)
+        maps = maps.assign(mass=maps["value"] * maps["images"])
+        sums = maps.groupby(["label", "row", "column"], as_index=False)[["mass", "images"]].sum()
+        sums = sums.assign(value=sums["mass"] / sums["images"], digit=sums["label"].astype(str))
+        order = self.quantities.by_digit("accuracy").sort_values("value", ascending=False)
+        sums = sums.set_index("digit").loc[order["digit"]].reset_index()
+        data = sums[["digit", "row", "column", "value", "images"]]
+        return self._figure(
+            "mean-maps",
+            charts.mean_maps,
+            data,
+            "Mean Grad-CAM map of each digit as a small heat map, from the digit with the highest "
+            f"accuracy, {order['digit'].iloc[0]}, to the one with the lowest, "
+            f"{order['digit'].iloc[-1]}.",
+        )
+
+    # Fragility
+
+    def fragility(self) -> Figure:
+        """Return accuracy against ε for the attacks and the controls, with the original's."""
+        data = pd.concat(
+            [self._accuracy_under(attack).assign(attack=name) for attack, name in ATTACKS.items()]
+        )
+        data = data.assign(levels=LEVELS * data["epsilon"])
+        data = data[["attack", "run", "epsilon", "levels", "value", "low", "high", "images"]]
+        original = pd.DataFrame(
+            [(LEVELS * epsilon, value) for epsilon, value in published.fgsm().items()],
+            columns=["levels", "value"],
+        )
+        every = data[data["run"] == "all"]
+        end = every.groupby("attack")["value"].last()
+        text = (
+            f"Accuracy against the size of the perturbation up to {levels(data['epsilon'].max())} "
+            "levels, on average and for each network. At the end it is "
+        )
+        ends = [f"{per_cent(end[name])} under {name}" for name in ATTACKS.values() if name in end]
+        return self._figure(
+            "fragility",
+            charts.accuracy_against_epsilon,
+            data,
+            text + listed(ends) + ".",
+            published=original,
+            chance=1 / CLASSES,
+        )
+
+    def _accuracy_under(self, attack: str) -> pd.DataFrame:
+        """Return the accuracy under an attack at every ε, of all runs together and of each."""
+        together = self.quantities.rows("accuracy", attack=attack, epsilon=None)
+        if together.empty:
+            return together.assign(run="")
+        together = together[together["group"] == "all"].assign(run="all")
+        rows = self._rows("attacks" if attack in ("fgsm", "random-sign") else "controls")
+        if rows.empty:
+            return together
+        rows = rows[rows["attack"] == attack]
+        rows = rows.assign(value=(rows["predicted"] == rows["label"]).astype(float))
+        each = rows.groupby(["run", "epsilon"], as_index=False)
+        return pd.concat([together, each.agg(value=("value", "mean"), images=("value", "size"))])
+
+    # Confidence
+
+    def confidences(self) -> Figure:
+        """Return how the confidence of right, wrong and attacked predictions is distributed."""
+        data = self._derived("confidences")
+        if data is None:
+            return self._not_measured("confidences", "Confidence has not been analysed yet.")
+        sure = data[(data["scaling"] == "as given") & (data["low"] >= 0.9 - 1e-9)]
+        shares = sure.groupby("kind", sort=False)["share"].sum()
+        return self._figure(
+            "confidences",
+            charts.confidences,
+            data[data["predictions"] > 0],
+            "Distribution of the confidence, as given and scaled by temperature. As given it is "
+            "0.9 or more for "
+            + listed([f"{per_cent(share)} of those {kind}" for kind, share in shares.items()])
+            + ".",
+        )
+
+    def reliability(self) -> Figure:
+        """Return the share that is right against confidence."""
+        data, errors = self._derived("reliability"), self._derived("calibration")
+        if data is None or errors is None:
+            return self._not_measured("reliability", "Calibration has not been analysed yet.")
+        overall = errors[errors["group"] == "all"].set_index("scaling")["error"]
+        return self._figure(
+            "reliability",
+            charts.reliability,
+            data,
+            "Share of predictions that is right against their confidence in tenths, over all "
+            "digits and for each. The expected calibration error is "
+            f"{overall['as given']:.3f} as given and {overall['scaled']:.3f} scaled by "
+            "temperature.",
+        )
+
+    def selective(self) -> Figure:
+        """Return the error among the surest predictions against the share kept."""
+        data = self._derived("selective")
+        if data is None:
+            return self._not_measured("selective", "Confidence has not been analysed yet.")
+        given = data[data["scaling"] == "as given"].set_index("kept")["error"]
+        half = given.index[abs(given.index - 0.5).argmin()]
+        return self._figure(
+            "selective",
+            charts.selective,
+            data,
+            "Error among the surest predictions against the share of them kept: "
+            f"{per_cent(given.iloc[-1])} if all are kept, {per_cent(given[half])} of the surer "
+            "half.",
+        )
+
+    # What is there
+
+    def _rows(self, table: str) -> pd.DataFrame:
+        """Return the rows of the shown runs, or none where not every one of them has the table."""
+        entries = self.quantities.shown.values()
+        if not all(entry.table(table) for entry in entries):
+            return pd.DataFrame()
+        rows = self.quantities.results.table(table)
+        return rows[rows["run"].isin(list(self.quantities.shown))]
+
+    def _derived(self, table: str) -> pd.DataFrame | None:
+        """Return a table that is derived from those of the runs, or nothing before it is."""
+        if table not in self.quantities.results.manifest.derived:
+            return None
+        found = self.quantities.results.table(table)
+        return found if len(found) else None
+
+    def _figure(
+        self,
+        name: str,
+        function: Callable[..., alt.TopLevelMixin],
+        data: pd.DataFrame,
+        text: str,
+        **options: Any,
+    ) -> Figure:
+        """Return the figure that a function of ``report.charts`` draws from data."""
+        # Six decimals are more than any chart can show, and half of what a page would weigh.
+        data = data.round(6)
+        path = f"{function.__module__}.{function.__name__}"
+        return Figure(name, function(data, **options), text, data, path, self._execution)
+
+    def _not_measured(self, name: str, reason: str) -> Figure:
+        text = f"{reason} This figure has nothing to show: 0 rows."
+        return self._figure(name, charts.not_measured, pd.DataFrame({"reason": [reason]}), text)
+
+
+def _errors(accuracy: pd.DataFrame) -> pd.DataFrame:
+    """Return the error that goes with each accuracy; the ends of the interval change places."""
+    ends = {"low": 1 - accuracy["high"], "high": 1 - accuracy["low"]}
+    return accuracy.assign(value=1 - accuracy["value"], **ends)
