@@ -61,7 +61,8 @@ def expected_calibration_error(
     All are sums over the images of each bin, (…, bins): how many, of their confidences, and how
     many are right.
     """
-    return np.abs(confidence - correct).sum(axis=-1) / number.sum(axis=-1)
+    total = number.sum(axis=-1)
+    return np.abs(confidence - correct).sum(axis=-1) / np.where(total > 0, total, np.nan)
 
 
 def bins_of(confidence: np.ndarray, *, bins: int) -> np.ndarray:

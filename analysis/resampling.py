@@ -95,8 +95,8 @@ class Resamples:
             inside = _random_halves(photos, size, generator=generator)[:, there]
             # All splits of a block in one product, their columns side by side.
             columns = inside.T[:, :, None] * by_photo[:, None, :]
-            first = weights @ columns.reshape(len(there), -1)
-            first = first.reshape(len(weights), size, -1).swapaxes(0, 1)
+            first = weights @ columns.reshape(len(there), size * by_photo.shape[1])
+            first = first.reshape(len(weights), size, by_photo.shape[1]).swapaxes(0, 1)
             yield first, total - first
 
 

@@ -7,11 +7,14 @@ from itertools import zip_longest
 import pandas as pd
 
 from analysis.verdicts import ClaimRecord, ClaimsTable, Judgement
+from report import findings
 from report.charts import ORIGINAL, OURS
 
+_SIDES = {"above": "> ", "below": "< ", "within": "within ±"}
+_UNITS = {"difference of shares": " points", "standard deviations": " SD"}
 COLUMNS = (
     *("claim", "heading", "name", "source", "verdict", "side", "threshold", "unit"),
-    *("effect", "low", "high", "simultaneous_low", "simultaneous_high"),
+    *("shown", "effect", "low", "high", "simultaneous_low", "simultaneous_high"),
 )
 
 
@@ -32,12 +35,11 @@ def claim_rows(table: ClaimsTable) -> pd.DataFrame:
 
 
 def heading(claim: ClaimRecord) -> str:
-    """Return the id of a claim, with what it says of its effect."""
-    if claim.threshold is None:
+    """Return the id of a claim with what it says of its effect, short enough for a phone."""
+    if claim.side is None or claim.threshold is None:
         return claim.id
-    threshold = f"{claim.threshold:g}".replace("-", "−")
-    side = "within ±" if claim.side == "within" else f"{claim.side} "
-    return f"{claim.id}: {claim.effect} {side}{threshold}"
+    threshold = findings.number(claim.threshold, claim.unit) + _UNITS.get(claim.unit, "")
+    return f"{claim.id}: {claim.effect} {_SIDES[claim.side]}{threshold}"
 
 
 def _rows(claim: ClaimRecord, judgement: Judgement, source: str) -> list[dict[str, object]]:
@@ -48,12 +50,13 @@ def _rows(claim: ClaimRecord, judgement: Judgement, source: str) -> list[dict[st
         # The verdict of a claim of one part may rest on a further condition.
         verdict = part.verdict if several else judgement.verdict
         values = part.model_dump(include=set(COLUMNS) - {"name", "verdict"})
-        rows.append(_row(claim, source, name, verdict=verdict, **values))
+        shown = findings.number(part.effect, claim.unit)
+        rows.append(_row(claim, source, name, verdict=verdict, shown=shown, **values))
     return rows
 
 
 def _row(
-    claim: ClaimRecord, source: str, name: str, *, verdict: str, **values: object
+    claim: ClaimRecord, source: str, name: str, *, verdict: str, shown: str = "", **values: object
 ) -> dict[str, object]:
     return {
         "claim": claim.id,
@@ -64,5 +67,6 @@ def _row(
         "side": claim.side,
         "threshold": claim.threshold,
         "unit": claim.unit,
+        "shown": shown,
         **values,
     }

@@ -13,17 +13,24 @@ from analysis import published
 from analysis.errors import UserError
 from analysis.study import CLASSES
 from report import charts
+from report.charts import explanations
 from report.claim_rows import claim_rows
 from report.execution import Execution
 from report.figures import Figure
-from report.quantities import LEVELS, Quantities, levels, listed, per_cent
+from report.findings import listed
+from report.quantities import ATTACKS, LEVELS, Quantities, counted, levels, per_cent
 
-# The attacks of the figures, in the order in which they are drawn.
-ATTACKS = {
-    "fgsm": "FGSM",
-    "fgsm-native": "FGSM before resizing",
-    "pgd": "PGD in ten steps, on a sample",
-    "random-sign": "random signs of the same size",
+# Digits that the original calls easy or hard.
+SAID = {
+    **dict.fromkeys(map(str, published.EASY), explanations.EASY),
+    **dict.fromkeys(map(str, published.HARD), explanations.HARD),
+}
+QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
+NO_MAPS = "The maps have not been measured yet."
+MEASURES = {"spread": "spread (1 is flat)", "area": "area (share of the input)"}
+SIMILARITIES = {
+    "ssim": "structural similarity",
+    "psnr": "signal-to-noise in dB",
 }
 
 
@@ -43,7 +50,7 @@ class Plots:
     def claims(self) -> Figure:
         """Return the effect of each claim against its threshold, ours and the original's."""
         try:
-            table = self.quantities.results.claims()
+            table = self.quantities.claims
         except UserError:
             return self._not_measured("claims", "The claims have not been judged yet.")
         data = claim_rows(table)
@@ -106,37 +113,82 @@ class Plots:
     # Explanations
 
     def spread(self) -> Figure:
-        """Return the spread of the Grad-CAM maps of each digit."""
+        """Return the spread and the area of the Grad-CAM maps of each digit."""
         layer = self.quantities.layer
-        data = self.quantities.by_digit("spread", layer=layer)
-        data = data[["digit", "value", "low", "high", "images"]]
-        low, high = data.sort_values("value").iloc[[0, -1]].itertuples()
+        tables = [
+            self.quantities.by_digit(measure, layer=layer).assign(measure=name)
+            for measure, name in MEASURES.items()
+        ]
+        data = pd.concat(tables)
+        data = data.assign(said=data["digit"].map(SAID).fillna(explanations.OTHERS))
+        data = data[["measure", "digit", "said", "value", "low", "high", "images"]]
+        if data.empty:
+            return self._not_measured("spread", NO_MAPS)
+        parts = []
+        for name, rows in data.groupby("measure", sort=False):
+            low, high = rows.sort_values("value").iloc[[0, -1]].itertuples()
+            parts.append(
+                f"the {name.partition(' (')[0]} runs from {low.value:.3f} for {low.digit} to "
+                f"{high.value:.3f} for {high.digit}"
+            )
+        text = "Mean spread and area of the Grad-CAM maps of each digit with their intervals: "
+        return self._figure("spread", charts.saliency_by_class, data, text + listed(parts) + ".")
+
+    def maps(self) -> Figure:
+        """Return the mean map of each digit and the spread of single ones, easiest digit first."""
+        cells = self._mean_maps()
+        if cells.empty:
+            return self._not_measured("maps", NO_MAPS)
+        order = self.quantities.by_digit("accuracy").sort_values("value", ascending=False)
+        rank = {digit: rank for rank, digit in enumerate(order["digit"])}
+        data = pd.concat([cells, self._quantiles_of_spread()])
+        data = data.sort_values("digit", key=lambda digits: digits.map(rank), kind="stable")
+        names = ["digit", "kind", "weights", "row", "column", "quantile", "value", "images"]
+        random = (data["weights"] == explanations.RANDOM).any()
+        easiest, hardest = order["digit"].iloc[[0, -1]]
+        medians = data[(data["weights"] == explanations.TRAINED) & (data["quantile"] == 0.5)]
+        medians = medians.set_index("digit")["value"]
         return self._figure(
-            "spread",
-            charts.saliency_by_class,
-            data,
-            f"Mean spread of the Grad-CAM maps of each digit with its interval, from "
-            f"{low.value:.3f} for {low.digit} to {high.value:.3f} for {high.digit}.",
-            title="spread of the Grad-CAM map (1 is flat)",
+            "maps",
+            charts.maps,
+            data[names].reset_index(drop=True),
+            f"Mean Grad-CAM map of each digit as a small heat map, from the digit with the highest "
+            f"accuracy, {easiest}, to the one with the lowest, {hardest}, each with the quantiles "
+            f"of the spread of single maps{', also with random weights' if random else ''}. The "
+            f"median is {medians[easiest]:.3f} for {easiest} and {medians[hardest]:.3f} for "
+            f"{hardest}.",
         )
 
-    def mean_maps(self) -> Figure:
-        """Return the mean map of each digit, from the easiest to the hardest."""
-        maps = self.quantities.of_layer("maps", self.quantities.layer)
+    def _mean_maps(self) -> pd.DataFrame:
+        """Return the mean map of each digit, each run weighed by its images."""
+        maps = self._rows("maps")
+        if maps.empty:
+            return maps
+        maps = maps[maps["layer"] == self.quantities.layer]
         maps = maps.assign(mass=maps["value"] * maps["images"])
         sums = maps.groupby(["label", "row", "column"], as_index=False)[["mass", "images"]].sum()
-        sums = sums.assign(value=sums["mass"] / sums["images"], digit=sums["label"].astype(str))
-        order = self.quantities.by_digit("accuracy").sort_values("value", ascending=False)
-        sums = sums.set_index("digit").loc[order["digit"]].reset_index()
-        data = sums[["digit", "row", "column", "value", "images"]]
-        return self._figure(
-            "mean-maps",
-            charts.mean_maps,
-            data,
-            "Mean Grad-CAM map of each digit as a small heat map, from the digit with the highest "
-            f"accuracy, {order['digit'].iloc[0]}, to the one with the lowest, "
-            f"{order['digit'].iloc[-1]}.",
+        return sums.assign(
+            value=sums["mass"] / sums["images"],
+            digit=sums["label"].astype(str),
+            kind=explanations.MAP,
         )
+
+    def _quantiles_of_spread(self) -> pd.DataFrame:
+        """Return quantiles of the spread of the maps of each digit, all runs together."""
+        tables = {explanations.TRAINED: "saliency", explanations.RANDOM: "randomised"}
+        found = []
+        for weights, table in tables.items():
+            rows = self._rows(table)
+            if rows.empty:
+                continue
+            rows = rows[rows["layer"] == self.quantities.layer].dropna(subset="spread")
+            by_digit = rows.groupby("label")["spread"]
+            quantiles = by_digit.quantile(list(QUANTILES)).rename("value")
+            quantiles = quantiles.rename_axis(["label", "quantile"]).reset_index()
+            images = quantiles["label"].map(by_digit.size())
+            found.append(quantiles.assign(weights=weights, images=images))
+        rows = pd.concat(found)
+        return rows.assign(digit=rows["label"].astype(str), kind=explanations.SPREAD)
 
     # Fragility
 
@@ -163,6 +215,7 @@ class Plots:
             charts.accuracy_against_epsilon,
             data,
             text + listed(ends) + ".",
+            attacks=list(ATTACKS.values()),
             published=original,
             chance=1 / CLASSES,
         )
@@ -180,6 +233,100 @@ class Plots:
         rows = rows.assign(value=(rows["predicted"] == rows["label"]).astype(float))
         each = rows.groupby(["run", "epsilon"], as_index=False)
         return pd.concat([together, each.agg(value=("value", "mean"), images=("value", "size"))])
+
+    def perturbations(self) -> Figure:
+        """Return how alike perturbed and clean images are, against ε."""
+        rows = self._rows("perturbations")
+        if rows.empty:
+            return self._not_measured(
+                "perturbations", "The size of the perturbations has not been measured yet."
+            )
+        rows = rows[rows["measure"].isin(list(SIMILARITIES)) & (rows["images"] > 0)]
+        rows = rows.assign(total=rows["mean"] * rows["images"])
+        keys = ["measure", "attack", "resolution", "epsilon"]
+        sums = rows.groupby(keys, as_index=False)[["total", "images"]].sum()
+        sums = sums.sort_values(["measure", "resolution"], ascending=False, kind="stable")
+        data = pd.DataFrame(
+            {
+                "measure": [
+                    f"{SIMILARITIES[row.measure]}, {row.resolution}×{row.resolution} pixels"
+                    for row in sums.itertuples()
+                ],
+                "attack": sums["attack"].map(ATTACKS),
+                "epsilon": sums["epsilon"],
+                "levels": LEVELS * sums["epsilon"],
+                "value": sums["total"] / sums["images"],
+                "images": sums["images"],
+            }
+        )
+        first = data[(data["measure"] == data["measure"].iloc[0])]
+        ssim = first.loc[first["attack"] == ATTACKS["fgsm"], "value"]
+        return self._figure(
+            "perturbations",
+            charts.perturbations,
+            data,
+            "Similarity of perturbed and clean images against the size of the perturbation, for "
+            f"each attack. Under FGSM, the {first['measure'].iloc[0]}, falls from "
+            f"{ssim.max():.3f} to {ssim.min():.3f}.",
+            attacks=list(ATTACKS.values()),
+        )
+
+    # How the two connect
+
+    def connection(self) -> Figure:
+        """Return the error of each digit under the smallest attack against its clean error."""
+        under = self.quantities.rows("accuracy", attack="fgsm", epsilon=None)
+        under = under[under["epsilon"] > 0]
+        if under.empty:
+            return self._not_measured("connection", "The attacks have not been made yet.")
+        epsilon = under["epsilon"].min()
+        attacked = under[(under["epsilon"] == epsilon) & (under["group"] != "all")]
+        attacked = attacked.rename(columns={"group": "digit"})
+        parts = {"clean": self.quantities.by_digit("accuracy"), "attacked": attacked}
+        columns: dict[str, pd.Series] = {}
+        for name, rows in parts.items():
+            rows = _errors(rows).set_index("digit")
+            columns |= {name: rows["value"], f"{name}_low": rows["low"]}
+            columns |= {f"{name}_high": rows["high"]}
+        data = pd.DataFrame(columns).reset_index()
+        least, most = data.sort_values("clean").iloc[[0, -1]].itertuples()
+        return self._figure(
+            "connection",
+            charts.connection,
+            data,
+            f"Error of each digit under FGSM at {levels(epsilon)} levels against its error on "
+            f"clean images. The digit with the smallest clean error, {least.digit}, has "
+            f"{per_cent(least.attacked)} under attack; that with the largest, {most.digit}, "
+            f"{per_cent(most.attacked)}.",
+            under=f"FGSM, ε of {levels(epsilon)} levels",
+        )
+
+    def aggregate(self) -> Figure:
+        """Return the accuracy of each network over all digits, on its worst, and under attack."""
+        if self._rows("attacks").empty:
+            return self._not_measured("aggregate", "The attacks have not been made yet.")
+        table = self.quantities.runs_table
+        names = {
+            "worst": "on its worst digit",
+            "attacked": f"under FGSM at {levels(published.MIDDLE)} levels",
+        }
+        table = table.rename(columns={"accuracy": "overall"})
+        data = table.melt(["run", "overall"], list(names), var_name="measure")
+        data = data.assign(measure=data["measure"].map(names))
+        ends = data.groupby("measure", sort=False)["value"].agg(["min", "max"])
+        parts = [
+            f"from {per_cent(low)} to {per_cent(high)} {name}"
+            for name, low, high in ends.itertuples()
+        ]
+        overall = table["overall"]
+        return self._figure(
+            "aggregate",
+            charts.aggregate,
+            data,
+            f"Accuracies of {counted(len(table), 'network')}: overall from "
+            f"{per_cent(overall.min())} to {per_cent(overall.max())}, and against it "
+            f"{listed(parts)}.",
+        )
 
     # Confidence
 

@@ -146,7 +146,7 @@ def test_every_table_of_a_study_has_its_schema_s_columns(finished: Playground) -
     opened = results.load("tiny")
     for name, schema in SCHEMAS.items():
         columns = list(schema.columns)
-        expected = columns if name == "estimates" else ["run", *columns]
+        expected = columns if name in opened.manifest.derived else ["run", *columns]
         assert list(opened.table(name).columns) == expected
 
 
@@ -176,8 +176,8 @@ def test_the_manifest_gives_the_weights_digest(finished: Playground) -> None:
 def test_files_are_named_after_their_content(finished: Playground) -> None:
     opened = results.load("tiny")
     entries = list(opened.manifest.entries())
-    # Four tables and a history for each of two runs, and the estimates.
-    assert len(entries) == 2 * 5 + 1
+    # Nine tables and a history for each of two runs, and seven tables derived from them.
+    assert len(entries) == 2 * 10 + 7
     for name, entry in entries:
         path = finished.results / entry.file
         assert entry.sha256 == sha256(path)
@@ -284,7 +284,7 @@ def test_a_table_that_breaks_its_schema_is_refused_though_vouched_for(
 
 def test_another_number_of_rows_is_refused_though_vouched_for(finished: Playground) -> None:
     name = forge(finished, "predictions", lambda table: table.iloc[:-1])
-    assert read_all() == 12  # The forged manifest says so many rows; now it does not:
+    assert read_all() == 28  # The forged manifest says so many rows; now it does not:
     vouch_for(finished, finished.results / name, rows=60)
     refused(read_all, name, "has 59 rows, not 60", MEND)
 

@@ -3,20 +3,28 @@
 from report.charts.claims import claims
 from report.charts.confidence import confidences, reliability, selective
 from report.charts.errors import class_error, confusion
-from report.charts.explanations import mean_maps, saliency_by_class
-from report.charts.fragility import accuracy_against_epsilon
+from report.charts.explanations import maps, saliency_by_class
+from report.charts.fragility import (
+    accuracy_against_epsilon,
+    aggregate,
+    connection,
+    perturbations,
+)
 from report.charts.style import ORIGINAL, OURS, not_measured
 
 __all__ = [
     "ORIGINAL",
     "OURS",
     "accuracy_against_epsilon",
+    "aggregate",
     "claims",
     "class_error",
     "confidences",
     "confusion",
-    "mean_maps",
+    "connection",
+    "maps",
     "not_measured",
+    "perturbations",
     "reliability",
     "saliency_by_class",
     "selective",

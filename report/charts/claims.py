@@ -8,14 +8,13 @@ import pandas as pd
 
 from report.charts.style import BLUE, FONT_SIZE, GREY, WIDTH, layered, pixels, scale, tooltip
 
-# A triangle points to the side on which the effect lies: right of the threshold is as claimed.
+# The shapes that stand for the verdicts in the tables too: a disc, a cross, a disc half filled.
 SHAPES = {
-    "supported": "triangle-right",
-    "refuted": "triangle-left",
-    "inconclusive": "diamond",
-    "not tested": "stroke",
+    "supported": "circle",
+    "refuted": "M-1,-.7L-.7,-1L0,-.3L.7,-1L1,-.7L.3,0L1,.7L.7,1L0,.3L-.7,1L-1,.7L-.3,0Z",
+    "inconclusive": "M0,-1A1,1,0,0,0,0,1A1,1,0,0,0,0,-1L0,-.7A.7,.7,0,0,1,0,.7Z",
 }
-_HEADING, _LINE, _GAP = 16, 14, 5
+_HEADING, _LINE, _GAP = 16.0, 14.0, 5.0
 # Room for the names at the left and for the numbers and verdicts at the right, in pixels.
 _LEFT, _RIGHT = 72, 118
 
@@ -24,8 +23,9 @@ def claims(parts: pd.DataFrame) -> alt.LayerChart:
     """Return the effect of each part of each claim against its threshold.
 
     ``parts`` has one row for a part and a source, in the order of the claims: claim, heading, name,
-    source (``OURS`` or another), verdict, side, threshold, effect, low, high, simultaneous_low and
-    simultaneous_high; the last five are missing where a claim was not tested. The threshold of
+    source (``OURS`` or another), verdict, shown (the effect in its unit), side, threshold, effect,
+    low, high, simultaneous_low and simultaneous_high; the last five are missing where a claim was
+    not tested. The threshold of
     every claim is the same upright line and the side that it claims lies to the right, so that only
     what lies wholly to the right is supported. How far a claim's effects lie from its threshold is
     measured by the farthest end of any of its intervals.
@@ -74,7 +74,13 @@ def claims(parts: pd.DataFrame) -> alt.LayerChart:
             x=alt.value(alt.ExprRef(f"width - {_RIGHT - 8}")), y=y, text="outcome:N", tooltip=tips
         ),
         alt.Chart(headings)
-        .mark_text(fontSize=FONT_SIZE, align="left", baseline="middle", fontWeight="bold")
+        # Bold letters of some fonts would be too wide for a phone.
+        .mark_text(
+            fontSize=FONT_SIZE - 1,
+            align="left",
+            baseline="middle",
+            fontWeight=alt.ExprRef("width < 420 ? 'normal' : 'bold'"),
+        )
         .encode(x=alt.value(0), y=y, text="heading:N"),
     ]
     for side in ("right", "left"):
@@ -111,20 +117,22 @@ def _margins(parts: pd.DataFrame, low: pd.Series, high: pd.Series) -> tuple[pd.S
 def _laid_out(rows: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame, float]:
     """Return the rows and the headings with their heights ``y`` in pixels, and the whole height.
 
-    A claim that was tested nowhere is a heading alone, with its verdict beside it.
+    A claim that was tested nowhere is its name alone, with its verdict beside it.
     """
     tested = rows["effect"].notna()
     anywhere = tested.groupby(rows["claim"]).transform("any")
-    y, places, headings = float(_HEADING), [], []
+    y, places, headings = _HEADING, [], []
     for _, claim in rows.groupby("claim", sort=False):
-        headings.append({"heading": claim["heading"].iloc[0], "y": y + _HEADING / 2})
-        if anywhere[claim.index[0]]:
+        drawn = anywhere[claim.index[0]]
+        heading = claim["heading" if drawn else "claim"].iloc[0]
+        headings.append({"heading": heading, "y": y + _HEADING / 2})
+        if drawn:
             y += _HEADING
             places += [y + _LINE * (number + 0.5) for number in range(len(claim))]
             y += _LINE * len(claim) + _GAP
         else:
             places += [y + _HEADING / 2]
             y += _HEADING + _GAP
-    effect = rows["effect"].map("{:.3f} ".format).str.replace("-", "−").where(tested, "")
-    rows = rows.assign(y=places, outcome=effect + rows["verdict"])
+    outcome = rows["shown"].where(tested, "") + " " + rows["verdict"]
+    rows = rows.assign(y=places, outcome=outcome.str.strip())
     return rows.assign(name=rows["name"].where(anywhere, "")), pd.DataFrame(headings), y - _GAP

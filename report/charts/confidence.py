@@ -21,7 +21,7 @@ from report.charts.style import (
 AS_GIVEN, SCALED = "as given", "scaled"
 _KINDS = ["right", "wrong", "wrong under attack"]
 # Of fewer predictions the share that is right says little.
-ENOUGH = 30
+ENOUGH = 20
 _PANEL = 236
 
 
@@ -56,8 +56,8 @@ def reliability(bins: pd.DataFrame) -> alt.FacetChart:
     """Return the share that is right against confidence, over all digits and for each.
 
     ``bins`` has the columns scaling, group (all, or a digit), confidence, accuracy, low, high and
-    predictions. A digit's line leaves out bins of fewer than ``ENOUGH`` predictions. On the
-    diagonal, confidence is how often a prediction is right.
+    predictions. Bins of fewer than ``ENOUGH`` predictions are left out. On the diagonal, confidence
+    is how often a prediction is right.
     """
     x = alt.X("confidence:Q", title="confidence", scale=alt.Scale(domain=[0, 1]), axis=_quarters())
     y = alt.Y(
@@ -67,7 +67,7 @@ def reliability(bins: pd.DataFrame) -> alt.FacetChart:
         axis=_quarters(),
     )
     base = alt.Chart().encode(x=x, y=y)
-    each = base.transform_filter(f"datum.group != 'all' && datum.predictions >= {ENOUGH}")
+    each = base.transform_filter("datum.group != 'all'")
     every = base.transform_filter("datum.group == 'all'").encode(
         tooltip=tooltip(
             ("confidence", ".3f"),
@@ -86,7 +86,7 @@ def reliability(bins: pd.DataFrame) -> alt.FacetChart:
             every.mark_rule(strokeWidth=2, color=BLUE).encode(y="low:Q", y2="high:Q"),
             every.mark_line(strokeWidth=2.5, color=BLUE),
             every.mark_point(filled=True, size=50, opacity=1, color=BLUE),
-            data=bins,
+            data=bins[bins["predictions"] >= ENOUGH],
         ),
         height=_PANEL,
     )

@@ -9,7 +9,7 @@ from report.charts.style import (
     BLUE,
     ESTIMATE,
     GREY,
-    LEGEND,
+    LONG,
     ORIGINAL,
     OURS,
     PER_CENT,
@@ -33,7 +33,7 @@ def class_error(estimates: pd.DataFrame) -> alt.LayerChart:
             "source:N",
             title=None,
             scale=alt.Scale(domain=domain, range=[BLUE, GREY]),
-            legend=LEGEND,
+            legend=LONG,
         ),
         tooltip=tooltip("source", "digit", *ESTIMATE),
     )
@@ -47,7 +47,7 @@ def class_error(estimates: pd.DataFrame) -> alt.LayerChart:
             "source:N",
             title=None,
             scale=alt.Scale(domain=domain, range=["circle", "square"]),
-            legend=LEGEND,
+            legend=LONG,
         ),
     )
     return (rule + point).properties(width=WIDTH, height=320)

@@ -21,8 +21,10 @@ PURPLE, YELLOW = "#CC79A7", "#E69F00"
 WIDTH = 560
 FONT_SIZE = 12
 
-# A legend stands above its chart, in one column where the chart is narrow.
-LEGEND = alt.Legend(
+# Legends stand above their charts: room beside them is scarce on a phone.
+LEGEND = alt.Legend(orient="top", columns=2, labelLimit=320, symbolOpacity=1)
+# In a chart of one view its width is known, and long names can stand beneath each other.
+LONG = alt.Legend(
     orient="top", columns=alt.ExprRef("width < 420 ? 1 : 2"), labelLimit=320, symbolOpacity=1
 )
 # The same for lines, which tell themselves apart by their dashes.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pandas as pd
 import pytest
 import vl_convert
@@ -20,7 +22,7 @@ def datasets(chart) -> list[pd.DataFrame]:
 def part(claim: str, side: str, threshold: float, values: tuple[float, ...], **other) -> dict:
     names = ("effect", "low", "high", "simultaneous_low", "simultaneous_high")
     row = {"claim": claim, "heading": claim, "name": "this study", "source": charts.OURS}
-    row |= {"verdict": "inconclusive", "side": side, "threshold": threshold}
+    row |= {"verdict": "inconclusive", "shown": "", "side": side, "threshold": threshold}
     return row | dict(zip(names, values, strict=True)) | other
 
 
@@ -57,3 +59,126 @@ def test_a_claim_is_drawn_on_the_side_that_its_effect_lies_on(side, threshold, v
     # below: the interval's ends change places.
     places = [found[name] for name in ("at", "thick_from", "thick_to", "from", "to")]
     assert places == pytest.approx(expected)
+
+
+def test_a_claim_that_was_not_tested_has_a_name_and_a_verdict_and_no_mark():
+    missing = (float("nan"),) * 5
+    rows = pd.DataFrame(
+        [
+            part("one", "above", 1, (2, 1.5, 3, 1.2, 4), verdict="supported"),
+            part("two", None, None, missing, verdict="not tested"),
+        ]
+    )
+    drawn = svg(charts.claims(rows))
+    assert drawn.count('aria-roledescription="point"') == 1
+    assert "not tested" in drawn and "two" in drawn
+
+
+def test_each_verdict_has_a_shape_of_its_own():
+    values = (2, 1.5, 3, 1.2, 4)
+    names = ("supported", "refuted", "inconclusive")
+    parts = [part(name, "above", 1, values, verdict=name) for name in names]
+    drawn = svg(charts.claims(pd.DataFrame(parts)))
+    marks = re.findall(r'aria-roledescription="point"[^>]* d="([^"]*)"', drawn)
+    assert len(marks) == len(set(marks)) == 3
+
+
+# Errors
+
+
+def test_digits_are_ordered_by_our_error_whatever_the_originals(by_digit):
+    by_digit.loc[by_digit["source"] == charts.ORIGINAL, "value"] = 0.5
+    y = charts.class_error(by_digit).to_dict()["layer"][0]["encoding"]["y"]
+    assert y["sort"] == ["8", "9", "5", "4", "6", "3", "7", "2", "1", "0"]
+
+
+@pytest.mark.parametrize("hidden", [True, False])
+def test_without_its_diagonal_the_matrix_takes_its_colours_from_the_errors(hidden):
+    shares = {(0, 0): 0.9, (0, 1): 0.1, (1, 0): 0.04, (1, 1): 0.96}
+    counts = pd.DataFrame(
+        [
+            {"label": label, "predicted": predicted, "images": 100 * share, "share": share}
+            for (label, predicted), share in shares.items()
+        ]
+    )
+    drawn = svg(charts.confusion(counts, hidden=hidden))
+    cells = re.findall(r'aria-label="[^"]*" [^>]*aria-roledescription="rect mark"[^>]*/>', drawn)
+    assert len(cells) == 4
+    fills = dict(
+        zip(shares, (re.search(r'fill="([^"]*)"', cell)[1] for cell in cells), strict=True)
+    )
+    seen = dict(zip(shares, ('opacity="0"' not in cell for cell in cells), strict=True))
+    assert seen == {pair: not (hidden and pair[0] == pair[1]) for pair in shares}
+    darkest = min(shares, key=lambda pair: brightness(fills[pair]) if seen[pair] else 1e9)
+    assert darkest == ((0, 1) if hidden else (1, 1))
+
+
+def brightness(colour: str) -> int:
+    return sum(map(int, re.findall(r"\d+", colour)))
+
+
+# Explanations
+
+
+def test_maps_keep_the_order_of_their_rows_and_their_cells_are_square():
+    cells = [
+        {"digit": digit, "kind": "mean map", "row": row, "column": column, "value": 0.25}
+        for digit in ("3", "1", "2")
+        for row in range(2)
+        for column in range(2)
+    ]
+    boxes = [
+        {"digit": digit, "kind": "spread", "weights": weights, "quantile": q, "value": q}
+        for digit in ("3", "1", "2")
+        for weights in ("trained weights", "random weights")
+        for q in (0.05, 0.25, 0.5, 0.75, 0.95)
+    ]
+    frames = datasets(charts.maps(pd.DataFrame(cells + boxes)))
+    (placed,) = (frame for frame in frames if "left" in frame)
+    assert list(placed.sort_values("top")["digit"].drop_duplicates()) == ["3", "1", "2"]
+    assert (placed["right"] - placed["left"]).nunique() == 1
+    assert ((placed["bottom"] - placed["top"]) == (placed["right"] - placed["left"])).all()
+    (wide,) = (frame for frame in frames if "q50" in frame)
+    assert len(wide) == 6 and (wide["q05"] == 0.05).all() and (wide["q95"] == 0.95).all()
+    # The two networks of a digit do not hide each other.
+    assert not wide["y"].duplicated().any()
+
+
+# Fragility
+
+
+def attacked(names: tuple[str, ...]) -> pd.DataFrame:
+    rows = [
+        {"attack": name, "run": run, "levels": level, "value": 0.9 - level / 10}
+        for name in names
+        for run in ("all", "r0f0", "r1f0")
+        for level in (0.0, 5.0)
+    ]
+    table = pd.DataFrame(rows)
+    low = (table["value"] - 0.05).where(table["run"] == "all")
+    return table.assign(low=low, high=low + 0.1)
+
+
+def curves(names: tuple[str, ...]):
+    published = pd.DataFrame({"levels": [0.0, 6.0], "value": [0.9, 0.05]})
+    return charts.accuracy_against_epsilon(
+        attacked(names), attacks=["a", "b", "c", "d"], published=published, chance=0.1
+    )
+
+
+def test_accuracy_has_a_line_and_a_band_an_attack_and_a_faint_line_a_run():
+    drawn = svg(curves(("a", "d")))
+    # Two points an attack, and the original's two.
+    assert drawn.count('aria-roledescription="point"') == 6
+    assert drawn.count('aria-roledescription="line mark"') == 2 + 2 * 2
+    assert drawn.count('aria-roledescription="area mark"') == 2
+    assert drawn.count('aria-roledescription="rule mark"') == 1
+
+
+def test_an_attack_keeps_its_colour_where_others_are_missing():
+    def colour(chart, name: str) -> str:
+        scale = chart.to_dict()["layer"][0]["encoding"]["color"]["scale"]
+        return scale["range"][scale["domain"].index(name)]
+
+    assert colour(curves(("a", "d")), "d") == colour(curves(("a", "b", "c", "d")), "d")
+    assert colour(curves(("a", "b")), "b") != colour(curves(("a", "b")), "a")
