@@ -11,6 +11,7 @@ import pandera.pandas as pa
 from analysis.results import Results
 from analysis.tables import SCHEMAS
 from report import figures
+from report.downloads import CLAIMS, archive_name
 from report.figures import Markdown
 
 # How each kind of check reads, by the name that pandera gives it.
@@ -35,9 +36,9 @@ def columns(schema: pa.DataFrameSchema) -> pd.DataFrame:
         rows.append(
             {
                 "column": f"`{name}`",
-                "type": str(column.dtype),
+                "type": str(column.dtype).partition("[")[0],
                 "range": "; ".join(ranges) or "any",
-                "may be missing": "yes" if column.nullable else "no",
+                "missing": "allowed" if column.nullable else "no",
                 "meaning": column.description,
             }
         )
@@ -57,17 +58,23 @@ def tables() -> Markdown:
 def files(results: Results) -> Markdown:
     """Return the files that the manifest vouches for, with their rows and their SHA-256."""
     rows = [
-        {"file": entry.file, "table": name, "rows": f"{entry.rows:,}", "SHA-256": entry.sha256}
+        (entry.file, name, f"{entry.rows:,}", entry.sha256)
         for name, entry in results.manifest.entries()
     ]
-    listed = pd.DataFrame(rows).sort_values("file")
+    if entry := results.manifest.claims:
+        rows.append((entry.file, "claims", f"{len(results.claims().claims):,}", entry.sha256))
+    listed = pd.DataFrame(sorted(rows), columns=["file", "table", "rows", "SHA-256"])
+    for name in ("file", "SHA-256"):
+        listed[name] = "`" + listed[name] + "`"
     return Markdown(_framed(listed))
 
 
 def downloads(results: Results, folder: str) -> Markdown:
     """Return links to what ``report.downloads`` wrote, ``folder`` being its place on the site."""
-    archive = f"{results.study.name}-results.zip"
+    archive = archive_name(results)
     lines = [f"- [{archive}]({folder}/{archive}): everything below, as it is in the repository."]
+    if results.manifest.claims:
+        lines.append(f"- [{CLAIMS}]({folder}/{CLAIMS}): every claim, its test and its verdicts.")
     for name, entry in results.manifest.derived.items():
         about = SCHEMAS[name].description
         lines.append(f"- [{name}.csv]({folder}/{name}.csv): {about}; {entry.rows:,} rows.")

@@ -1,4 +1,7 @@
-"""What the site offers for download: the results as one archive, and the derived tables as CSV."""
+"""What the site offers for download: the results as one archive, and what follows from them as CSV.
+
+The archive is the same to the byte wherever it is made of the same results.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +9,13 @@ import io
 import zipfile
 from pathlib import Path
 
+import pandas as pd
+
 from analysis.results import MANIFEST, Results
+from analysis.verdicts import ClaimsTable
 
 FOLDER = Path(__file__).parent / "assets" / "downloads"
+CLAIMS = "claims.csv"
 # The earliest time that the format knows: when a copy was made is no part of its content.
 _NO_TIME = (1980, 1, 1, 0, 0, 0)
 
@@ -18,9 +25,11 @@ def prepare(results: Results, *, folder: Path = FOLDER) -> list[Path]:
 
     Raises ``UserError`` where a file of the results is missing or altered.
     """
-    content = {f"{results.study.name}-results.zip": archive(results)}
+    content = {archive_name(results): archive(results)}
+    if results.manifest.claims:
+        content[CLAIMS] = _csv(claims(results.claims()))
     for name in results.manifest.derived:
-        content[f"{name}.csv"] = results.table(name).to_csv(index=False).encode()
+        content[f"{name}.csv"] = _csv(results.table(name))
     folder.mkdir(parents=True, exist_ok=True)
     for path in folder.iterdir():
         if path.name not in content:
@@ -32,18 +41,46 @@ def prepare(results: Results, *, folder: Path = FOLDER) -> list[Path]:
     return [folder / name for name in content]
 
 
+def archive_name(results: Results) -> str:
+    """Return the name of the archive of a study's results."""
+    return f"{results.study.name}-results.zip"
+
+
 def archive(results: Results) -> bytes:
     """Return the files of a results folder as a zip: of the same results, always the same bytes.
 
     Raises ``UserError`` where one is missing or altered.
     """
     results.verify()
-    names = sorted({entry.file for _, entry in results.manifest.entries()} | {MANIFEST})
     buffer = io.BytesIO()
     # Stored as they are: Parquet is compressed already, and compressors differ from each other.
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as packed:
-        for name in names:
+        for name in sorted(results.manifest.files() | {MANIFEST}):
             entry = zipfile.ZipInfo(f"{results.study.name}/{name}", date_time=_NO_TIME)
             entry.create_system, entry.external_attr = 3, 0o644 << 16
             packed.writestr(entry, (results.folder / name).read_bytes())
     return buffer.getvalue()
+
+
+def claims(table: ClaimsTable) -> pd.DataFrame:
+    """Return one row for each part of each claim and each source, and one where there is no part.
+
+    A claim can have a verdict without a part, where the data cannot speak to it; ``reason`` says
+    why.
+    """
+    rows = []
+    for claim in table.claims:
+        fixed = claim.model_dump(exclude={"study", "original"})
+        for source, judgement in (("study", claim.study), ("original", claim.original)):
+            of = {"source": source, "verdict": judgement.verdict, "reason": judgement.reason}
+            for part in judgement.parts or (None,):
+                values = part.model_dump() if part else {}
+                if part:
+                    values["turns_at"] = " ".join(f"{value:.6g}" for value in part.turns_at)
+                measured = {f"part_{name}": value for name, value in values.items()}
+                rows.append(fixed | of | measured)
+    return pd.DataFrame(rows)
+
+
+def _csv(table: pd.DataFrame) -> bytes:
+    return table.to_csv(index=False, lineterminator="\n").encode()

@@ -98,9 +98,9 @@ def colophon(quantities: Quantities) -> Markdown:
     results = quantities.results
     return Markdown(
         f"::: {{.colophon}}\nThis page shows the study {results.study.name}, "
-        f"“{results.study.title}”. Its last analysis was finished on {quantities.date}, at "
-        f"revision {_revision(quantities)} of the code. The manifest of the results has the "
-        f"SHA-256 {digest(results)[:_SHOWN]}….\n:::"
+        f"“{results.study.title}”. Its last analysis was finished on {quantities.date}; the "
+        f"revision of the code was {_revision(quantities)}. The SHA-256 of the manifest of the "
+        f"results begins with {digest(results)[:_SHOWN]}.\n:::"
     )
 
 
@@ -124,4 +124,4 @@ def _revision(quantities: Quantities) -> str:
     if revision is None:
         return "not known"
     commit, _, modified = revision.partition("-")
-    return f"{commit[:9]}{' with changes' if modified else ''}"
+    return f"{commit[:9]}{', with changes' if modified else ''}"

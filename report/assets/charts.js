@@ -108,6 +108,7 @@
     );
     link.download = `${place.id.replace("chart-", "")}.svg`;
     link.click();
+    URL.revokeObjectURL(link.href);
     drawn.finalize();
   };
 
