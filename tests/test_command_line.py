@@ -13,10 +13,11 @@ from pathlib import Path
 import pytest
 
 from analysis import paths, study
+from analysis.analyses import ANALYSES
 from tests.playground import TINY, Playground
 
 Command = Callable[..., tuple[int, str, str]]
-STEPS = ("training", "predictions", "saliency", "attacks")
+STEPS = ("training", *ANALYSES)
 
 
 def refused(answer: tuple[int, str, str], *words: str, status: int = 1) -> str:
@@ -145,7 +146,7 @@ def test_status_changes_nothing(finished: Playground, command: Command) -> None:
 def test_verify_counts_the_files(finished: Playground, command: Command) -> None:
     status, out, errors = command("verify", finished.study)
     assert (status, errors) == (0, "")
-    assert out == "tiny: 11 files agree with the manifest and their schemas\n"
+    assert out == "tiny: 21 files agree with the manifest and their schemas\n"
 
 
 def test_verify_names_a_broken_file(finished: Playground, command: Command) -> None:
@@ -279,6 +280,7 @@ print(json.dumps([few, many, peaks("resnet18", 64)]))
 def test_probes_need_memory_for_one_batch_however_many_images(playground: Playground) -> None:
     playground.edit("[0, 0.01, 0.05]", "[0, 0.05]")
     playground.edit('["layer2.0", "layer1.0"]', '["layer2.0"]')
+    playground.edit("[0.02, 0.06]", "[0.02]")
     done = subprocess.run(
         [sys.executable, "-c", PEAKS, str(playground.study)],
         cwd=paths.ROOT,

@@ -169,7 +169,7 @@ def test_files_are_named_after_their_content(finished: Playground) -> None:
     opened = results.load("tiny")
     entries = list(opened.manifest.entries())
     # Four tables and a history for each of two runs, and the estimates.
-    assert len(entries) == 2 * 5 + 1
+    assert len(entries) == 2 * 10 + 1
     for name, entry in entries:
         path = finished.results / entry.file
         assert entry.sha256 == sha256(path)
@@ -187,7 +187,7 @@ def read_all() -> int:
 
 
 def test_results_in_order_are_accepted(finished: Playground) -> None:
-    assert read_all() == 11
+    assert read_all() == 21
 
 
 @pytest.mark.parametrize("table", ["history", "predictions", "saliency", "maps", "attacks"])
@@ -274,7 +274,7 @@ def test_a_table_that_breaks_its_schema_is_refused_though_vouched_for(
 
 def test_another_number_of_rows_is_refused_though_vouched_for(finished: Playground) -> None:
     name = forge(finished, "predictions", lambda table: table.iloc[:-1])
-    assert read_all() == 11  # The forged manifest says so many rows; now it does not:
+    assert read_all() == 21  # The forged manifest says so many rows; now it does not:
     vouch_for(finished, finished.results / name, rows=60)
     refused(read_all, name, "has 59 rows, not 60", MEND)
 
@@ -336,7 +336,7 @@ def test_leftovers_are_ignored_by_reading_and_removed_by_the_next_write(
     # A whole table whose manifest was never written.
     results.write_table(finished.results, "history", history(9), run="r0f0")
     assert len(os.listdir(finished.results)) == len(before) + 3
-    assert read_all() == 11
+    assert read_all() == 21
     assert len(os.listdir(finished.results)) == len(before) + 3
     results.write_manifest(results.load("tiny"))
     assert set(os.listdir(finished.results)) == before
@@ -353,7 +353,7 @@ def test_an_altered_file_goes_when_another_takes_its_place(finished: Playground)
     runs = {**store.manifest.runs, "r0f0": entry.model_copy(update={"training": training})}
     results.write_manifest(store.with_manifest(runs=runs))
     assert not altered.exists()
-    assert read_all() == 11
+    assert read_all() == 21
 
 
 # ------------------------------------------------------------------------------ the manifest
