@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy.sparse import csr_array
 from scipy.special import rel_entr
 from scipy.stats import rankdata
 
@@ -20,9 +21,9 @@ def sums_by_photo(values: np.ndarray, photo: np.ndarray) -> np.ndarray:
     ``photo`` (N,) holds any integers; photos are in rising order of them.
     """
     _, where = np.unique(photo, return_inverse=True)
-    sums = np.zeros((where.max() + 1, values.shape[1]))
-    np.add.at(sums, where, values)
-    return sums.astype(np.float32)
+    # One row a photo, with a 1 for each of its images.
+    members = csr_array((np.ones(len(where)), (where, np.arange(len(where)))))
+    return (members @ values).astype(np.float32)
 
 
 def resampled_means(values: np.ndarray, photo: np.ndarray, counts: np.ndarray) -> np.ndarray:

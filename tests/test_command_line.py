@@ -13,10 +13,11 @@ from pathlib import Path
 import pytest
 
 from analysis import paths, study
+from analysis.analyses import ANALYSES
 from tests.playground import TINY, Playground
 
 Command = Callable[..., tuple[int, str, str]]
-STEPS = ("training", "predictions", "saliency", "attacks")
+STEPS = ("training", *ANALYSES)
 
 
 def refused(answer: tuple[int, str, str], *words: str, status: int = 1) -> str:
@@ -146,7 +147,7 @@ def test_status_changes_nothing(finished: Playground, command: Command) -> None:
 def test_verify_counts_the_files(finished: Playground, command: Command) -> None:
     status, out, errors = command("verify", finished.study)
     assert (status, errors) == (0, "")
-    assert out == "tiny: 12 files agree with the manifest and their schemas\n"
+    assert out == "tiny: 28 files agree with the manifest and their schemas\n"
 
 
 def test_verify_names_a_broken_file(finished: Playground, command: Command) -> None:

@@ -251,6 +251,9 @@ def _independence(evidence: Evidence) -> float:
     for predicted in evidence.predicted:
         values = (evidence.label[:, None] == true) & (predicted[:, None] == given)
         counts = evidence.resamples.sums(values)[0].astype(float)
+        if not counts.any():
+            found.append(1.0)
+            continue
         expected = _expected(counts)
         observed = statistics.g_statistic(counts, expected)
         drawn = generator.multinomial(
