@@ -43,15 +43,15 @@ def explorer(
     *,
     choice: Choice,
     accuracy: pd.DataFrame,
-    maps: pd.DataFrame | None = None,
-    reliability: pd.DataFrame | None = None,
+    maps: pd.DataFrame,
+    reliability: pd.DataFrame,
 ) -> alt.ConcatChart:
     """Return charts that all follow one choice of a digit, of what it is read as, and of an ε.
 
     ``confusions`` has one row a digit, predicted, attack and levels (ε in 8-bit levels), with the
     share of the digit; ``accuracy`` has digit, attack, levels, value, low and high; ``maps`` has
     digit, row, column and value; ``reliability`` has digit, scaling, confidence, accuracy, low,
-    high and predictions. Digits are text. Where the last two are missing, so are their charts.
+    high and predictions. Digits are text. Where one of the last two is empty, its chart is missing.
     """
     digit = _chosen("digit", choice.digits, choice.digit, name="Digit ")
     predicted = _chosen("predicted", choice.digits, choice.predicted, name=" read as ")
@@ -59,15 +59,15 @@ def explorer(
     level = _chosen("levels", choice.levels, choice.level, name=" at ε ", labels=names)
     attacks = list(dict.fromkeys(confusions["attack"]))
     colours = scale(attacks, [ORANGE, BLUE])
-    charts = [
+    charts: list[alt.Chart | alt.LayerChart] = [
         _matrix(confusions, attacks[0], digit, predicted, level),
         _readings(confusions, colours, digit, level),
         _fragility(accuracy, colours, digit, level),
         _pair(confusions, colours, digit, predicted, level),
     ]
-    if reliability is not None:
+    if not reliability.empty:
         charts.append(_reliability(reliability, digit))
-    if maps is not None:
+    if not maps.empty:
         charts.append(_map(maps, digit))
     return alt.concat(*charts, columns=2, spacing=24).resolve_scale(
         color="independent", shape="independent"

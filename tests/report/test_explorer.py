@@ -57,7 +57,10 @@ def test_without_calibration_and_maps_their_charts_are_missing(explorer):
     confusions = pd.DataFrame(pairs, columns=["digit", "predicted", "levels"])
     confusions = confusions.assign(attack="FGSM", share=0.5)
     accuracy = confusions.rename(columns={"share": "value"}).assign(low=0.4, high=0.6)
-    chart = charts.explorer(confusions, choice=choice, accuracy=accuracy)
+    nothing = pd.DataFrame()
+    chart = charts.explorer(
+        confusions, choice=choice, accuracy=accuracy, maps=nothing, reliability=nothing
+    )
     whole = explorer.chart.to_dict()
     assert len(chart.to_dict()["concat"]) == len(whole["concat"]) - 2
 

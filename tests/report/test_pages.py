@@ -147,3 +147,16 @@ def test_the_page_does_not_scroll_sideways(browser, address, width):
     excess = "return document.documentElement.scrollWidth - document.documentElement.clientWidth"
     assert browser.execute_script(excess) <= 1
     browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+@pytest.mark.parametrize("address", ["file"], indirect=True)
+def test_the_right_predictions_can_be_hidden(browser, address):
+    browser.get(address)
+    shown = """
+        const cells = '#chart-confusion [aria-roledescription="rect mark"]';
+        const shown = (cell) => cell.getAttribute('opacity') !== '0';
+        return [...document.querySelectorAll(cells)].filter(shown).length;
+    """
+    WebDriverWait(browser, 20).until(lambda chrome: chrome.execute_script(shown) == 100)
+    browser.find_element("css selector", "#chart-confusion input[type=checkbox]").click()
+    WebDriverWait(browser, 5).until(lambda chrome: chrome.execute_script(shown) == 90)
