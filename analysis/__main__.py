@@ -1,4 +1,4 @@
-"""The command line: ``python -m analysis run|status|verify|claims STUDY``."""
+"""The command line: ``python -m analysis run|status|verify|claims|export|import``."""
 
 from __future__ import annotations
 
@@ -106,6 +106,25 @@ def _claims(options: argparse.Namespace) -> int:
     return 0
 
 
+def _export(options: argparse.Namespace) -> int:
+    from analysis import exchange
+
+    chosen = study.load(options.study)
+    stored = results.load_if_any(chosen.name)
+    if stored is None:
+        raise results.none_yet(paths.results(chosen.name), options.study)
+    for path in exchange.export(chosen, stored, options.runs, to=options.to):
+        print(f"{path}  {path.stat().st_size / 1e6:.1f} MB")
+    return 0
+
+
+def _import(options: argparse.Namespace) -> int:
+    from analysis import exchange
+
+    exchange.import_runs(options.files, study=options.study, replace=options.replace)
+    return 0
+
+
 class _Parser(argparse.ArgumentParser):
     """Says what is wrong in one line."""
 
@@ -135,7 +154,43 @@ def _parser() -> argparse.ArgumentParser:
     )
     claims.add_argument("--json", action="store_true", help="everything, for machines")
     claims.set_defaults(command=_claims)
+    _add_exchange(commands)
     return parser
+
+
+def _add_exchange(commands: argparse._SubParsersAction) -> None:
+    export = commands.add_parser(
+        "export",
+        help="write finished runs as files for another checkout",
+        description="Write each finished run as one file, STUDY-RUN.fmrun, which holds its tables "
+        "and what its numbers depend on, but no weights. The same run gives the same bytes. "
+        "`python -m analysis import` puts it into the results of another checkout.",
+    )
+    export.add_argument("study", help="a study's name, or a path to a study file")
+    export.add_argument(
+        "runs", nargs="*", metavar="run", help="such as r0f3; every finished run where left out"
+    )
+    export.add_argument(
+        "--to",
+        type=Path,
+        default=Path(),
+        metavar="FILE_OR_FOLDER",
+        help="a folder, or a file that ends in .fmrun; the current folder where left out",
+    )
+    export.set_defaults(command=_export)
+    bring = commands.add_parser(
+        "import",
+        help="put exported runs into the results here",
+        description="Check exported runs against the study, the images and the versions of the "
+        "analyses here, put them into the results, and derive estimates and claims from all runs. "
+        "Either all files are taken or none. The revision of the code may be another one.",
+    )
+    bring.add_argument("files", nargs="+", type=Path, metavar="file", help="an exported run")
+    bring.add_argument("--study", help="the study's file, where it is not one of the project's")
+    bring.add_argument(
+        "--replace", action="store_true", help="take a run also where it is here with other weights"
+    )
+    bring.set_defaults(command=_import)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ old results or the new. Reading verifies every file against the manifest and its
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import textwrap
@@ -164,17 +165,10 @@ class Results:
         path = self.folder / entry.file
         if not path.is_file():
             raise self._broken(path, "is missing")
-        if sha256(path) != entry.sha256:
-            raise self._broken(path, "is truncated or altered: its SHA-256 is not the manifest's")
         try:
-            table = pq.read_table(path).to_pandas()
-            SCHEMAS[name].validate(table)
-        # What a page of Parquet cannot be decoded from comes as an OSError.
-        except (pa.ArrowException, OSError, SchemaError, SchemaErrors, KeyError) as error:
-            raise self._broken(path, f"breaks the schema of {name}: {_reason(error)}") from None
-        if len(table) != entry.rows:
-            raise self._broken(path, f"has {len(table)} rows, not {entry.rows}")
-        return table
+            return parsed(path.read_bytes(), name, entry)
+        except Broken as problem:
+            raise self._broken(path, str(problem)) from None
 
     def claims(self) -> ClaimsTable:
         """Return the verified claims. Raises ``UserError`` where they are not in order."""
@@ -190,11 +184,16 @@ class Results:
         if sha256(path) != entry.sha256:
             raise self._broken(path, "is altered: its SHA-256 is not the manifest's")
         try:
-            return ClaimsTable.model_validate_json(path.read_bytes())
+            claims = ClaimsTable.model_validate_json(path.read_bytes())
         except ValidationError as error:
             problem = error.errors()[0]
             where = ".".join(str(part) for part in problem["loc"]) or "content"
             raise self._broken(path, f"is damaged: {where}: {problem['msg']}") from None
+        if claims.study != self.study.name:
+            raise self._broken(path, f"is of another study, {claims.study!r}")
+        if claims.digest != entry.digest:
+            raise self._broken(path, "is of other tables: its digest is not the manifest's")
+        return claims
 
     def complete_repeats(self, analysis: str = "predictions") -> dict[int, list[str]]:
         """Return the names of the runs of each repeat in which every fold has been analysed."""
@@ -232,6 +231,28 @@ class Results:
             f"{_shown(path)} {problem}.\nGet it back with `git restore {_shown(self.folder)}`, or "
             f"compute it again with `python -m analysis run {self.study.name}`."
         )
+
+
+class Broken(Exception):
+    """What is wrong with a file: the rest of a sentence that begins with its name."""
+
+
+def parsed(content: bytes, name: str, entry: TableEntry) -> pd.DataFrame:
+    """Return the table that a file's bytes hold, verified against what is vouched for.
+
+    Raises ``Broken`` where they are altered, or not of the declared schema.
+    """
+    if hashlib.sha256(content).hexdigest() != entry.sha256:
+        raise Broken("is truncated or altered: its SHA-256 is not the manifest's")
+    try:
+        table = pq.read_table(pa.BufferReader(content)).to_pandas()
+        SCHEMAS[name].validate(table)
+    # What a page of Parquet cannot be decoded from comes as an OSError.
+    except (pa.ArrowException, OSError, SchemaError, SchemaErrors, KeyError) as error:
+        raise Broken(f"breaks the schema of {name}: {_reason(error)}") from None
+    if len(table) != entry.rows:
+        raise Broken(f"has {len(table)} rows, not {entry.rows}")
+    return table
 
 
 def load(study: str, *, folder: Path | None = None) -> Results:
@@ -310,9 +331,14 @@ def write_table(folder: Path, name: str, table: pd.DataFrame, *, run: str | None
     with written_beside(folder / f"{name}.parquet") as temporary:
         pq.write_table(arrow, temporary, compression="zstd", compression_level=9)
         digest = sha256(temporary)
-        file = f"{name}-{run or 'all'}-{digest[:12]}.parquet"
+        file = file_name(name, run=run, sha256=digest)
         move_into_place(temporary, folder / file)
     return TableEntry(file=file, sha256=digest, rows=len(table))
+
+
+def file_name(name: str, *, run: str | None, sha256: str) -> str:
+    """Return the name of a table's file: it says what the file holds."""
+    return f"{name}-{run or 'all'}-{sha256[:12]}.parquet"
 
 
 def write_manifest(results: Results) -> None:
