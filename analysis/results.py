@@ -184,11 +184,16 @@ class Results:
         if sha256(path) != entry.sha256:
             raise self._broken(path, "is altered: its SHA-256 is not the manifest's")
         try:
-            return ClaimsTable.model_validate_json(path.read_bytes())
+            claims = ClaimsTable.model_validate_json(path.read_bytes())
         except ValidationError as error:
             problem = error.errors()[0]
             where = ".".join(str(part) for part in problem["loc"]) or "content"
             raise self._broken(path, f"is damaged: {where}: {problem['msg']}") from None
+        if claims.study != self.study.name:
+            raise self._broken(path, f"is of another study, {claims.study!r}")
+        if claims.digest != entry.digest:
+            raise self._broken(path, "is of other tables: its digest is not the manifest's")
+        return claims
 
     def complete_repeats(self, analysis: str = "predictions") -> dict[int, list[str]]:
         """Return the names of the runs of each repeat in which every fold has been analysed."""
@@ -324,7 +329,16 @@ def write_table(folder: Path, name: str, table: pd.DataFrame, *, run: str | None
     SCHEMAS[name].validate(table)
     arrow = pa.Table.from_pandas(table, preserve_index=False).replace_schema_metadata(None)
     with written_beside(folder / f"{name}.parquet") as temporary:
-        pq.write_table(arrow, temporary, compression="zstd", compression_level=9)
+        # The bytes of a float by their place: like ones stand together and pack a third smaller.
+        floats = [field.name for field in arrow.schema if pa.types.is_floating(field.type)]
+        pq.write_table(
+            arrow,
+            temporary,
+            compression="zstd",
+            compression_level=9,
+            use_dictionary=[name for name in arrow.column_names if name not in floats],
+            use_byte_stream_split=floats,
+        )
         digest = sha256(temporary)
         file = file_name(name, run=run, sha256=digest)
         move_into_place(temporary, folder / file)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 VEGA = Path(__file__).parent / "assets" / "vega.js"
@@ -16,14 +15,3 @@ def prepare() -> None:
     bundle = "(() => {" + vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;") + "})();\n"
     if not VEGA.is_file() or VEGA.read_text(encoding="utf-8") != bundle:
         VEGA.write_text(bundle, encoding="utf-8")
-
-
-if __name__ == "__main__":
-    # Quarto runs this first, so here it is told what Python it found.
-    try:
-        prepare()
-    except ModuleNotFoundError as error:
-        sys.exit(
-            f"{sys.executable} has no {error.name}. Activate the environment of this project, or\n"
-            "set QUARTO_PYTHON to its Python; `make report` makes one in build/env/report."
-        )

@@ -18,8 +18,10 @@ from report.claim_rows import claim_rows
 from report.execution import Execution
 from report.figures import Figure
 from report.findings import listed
-from report.quantities import ATTACKS, LEVELS, Quantities, counted, levels, per_cent
+from report.quantities import ATTACKS, DIGITS, LEVELS, Quantities, counted, levels, per_cent
 
+# Those attacks that every image underwent at every ε.
+EXPLORED = {name: ATTACKS[name] for name in ("fgsm", "random-sign")}
 # Digits that the original calls easy or hard.
 SAID = {
     **dict.fromkeys(map(str, published.EASY), explanations.EASY),
@@ -377,6 +379,70 @@ class Plots:
             "Error among the surest predictions against the share of them kept: "
             f"{per_cent(given.iloc[-1])} if all are kept, {per_cent(given[half])} of the surer "
             "half.",
+        )
+
+    # All of it, a digit at a time
+
+    def explorer(self) -> Figure:
+        """Return charts that follow the reader's choice of a digit, a confusion and an ε."""
+        confusions = self._confusions_under_attack()
+        if confusions is None:
+            return self._not_measured("explorer", "The attacks have not been made yet.")
+        accuracy = pd.concat(
+            self.quantities.rows("accuracy", attack=attack, epsilon=None).assign(attack=name)
+            for attack, name in EXPLORED.items()
+        )
+        accuracy = accuracy[accuracy["group"] != "all"].rename(columns={"group": "digit"})
+        accuracy = accuracy.assign(levels=LEVELS * accuracy["epsilon"])
+        reliability, maps = self._derived("reliability"), self._mean_maps()
+        if reliability is not None:
+            reliability = reliability[reliability["group"] != "all"]
+            reliability = reliability.rename(columns={"group": "digit"}).drop(columns="bin")
+        clean = confusions[(confusions["levels"] == 0) & (confusions["attack"] == ATTACKS["fgsm"])]
+        wrong = clean[clean["digit"] != clean["predicted"]]
+        commonest = wrong.sort_values("share").iloc[-1]
+        sizes = sorted(set(confusions["levels"]))
+        choice = charts.Choice(
+            digits=DIGITS,
+            levels=sizes,
+            digit=commonest["digit"],
+            predicted=commonest["predicted"],
+            level=sizes[1],
+        )
+        return self._figure(
+            "explorer",
+            charts.explorer,
+            confusions,
+            "Linked charts of one digit at a time: confusions, accuracy under attack, calibration "
+            f"and mean Grad-CAM map. To begin with the digit is {commonest['digit']}, of which "
+            f"{per_cent(commonest['share'])} are read as {commonest['predicted']} on clean images.",
+            choice=choice,
+            accuracy=accuracy[["digit", "attack", "levels", "value", "low", "high"]].round(5),
+            maps=None if maps.empty else maps[["digit", "row", "column", "value"]].round(5),
+            reliability=None if reliability is None else reliability.round(5),
+        )
+
+    def _confusions_under_attack(self) -> pd.DataFrame | None:
+        """Return the share of each digit that is read as each other, by attack and ε."""
+        rows = self._rows("attacks")
+        if rows.empty:
+            return None
+        rows = rows[rows["attack"].isin(list(EXPLORED))]
+        digits = pd.CategoricalDtype(range(CLASSES))
+        keys = ["attack", "epsilon", "label"]
+        counts = pd.crosstab(
+            [rows[key] for key in keys], rows["predicted"].astype(digits), dropna=False
+        )
+        shares = counts.div(counts.sum(axis=1), axis=0).dropna().stack().rename("share")
+        shares = shares.reset_index()
+        return pd.DataFrame(
+            {
+                "digit": shares["label"].astype(str),
+                "predicted": shares["predicted"].astype(str),
+                "attack": shares["attack"].map(EXPLORED),
+                "levels": (LEVELS * shares["epsilon"]).round(4),
+                "share": shares["share"].round(4),
+            }
         )
 
     # What is there

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from analysis import paths, results
 from analysis.errors import UserError, nearest
-from report import bundle
+from report import prepare
 from report.preview import PreviewError, configuration, preview
 
 OLDEST_QUARTO = (1, 8)
@@ -38,7 +38,7 @@ def render(*, profile: str | None = None, preview: bool = False) -> list[Path]:
     results.load(settings["study"]).verify()
     quarto = None if preview else find_quarto()
     if quarto is None:
-        return make_preview(profile)
+        return make_preview(profile, study=settings["study"])
     return _with_quarto(quarto, profile, output=paths.ROOT / settings["project"]["output-dir"])
 
 
@@ -50,9 +50,9 @@ def _check(profile: str | None) -> None:
         )
 
 
-def make_preview(profile: str | None) -> list[Path]:
+def make_preview(profile: str | None, *, study: str) -> list[Path]:
     """Make the preview. Raises ``UserError``."""
-    bundle.prepare()
+    prepare.prepare(study)
     try:
         return preview(paths.ROOT, profile=profile)
     except PreviewError as error:

@@ -281,6 +281,7 @@ print(json.dumps([few, many, peaks("resnet18", 64)]))
 def test_probes_need_memory_for_one_batch_however_many_images(playground: Playground) -> None:
     playground.edit("[0, 0.01, 0.05]", "[0, 0.05]")
     playground.edit('["layer2.0", "layer1.0"]', '["layer2.0"]')
+    playground.edit("[0.02, 0.06]", "[0.02]")
     done = subprocess.run(
         [sys.executable, "-c", PEAKS, str(playground.study)],
         cwd=paths.ROOT,

@@ -59,6 +59,8 @@ def test_whatever_is_there_is_current(stored: Results) -> None:
     assert [run.run.name for run in found] == list(stored.manifest.runs)
     assert [run.run.name for run in found if not run.done] == []
     assert state.estimates_state(stored.study, stored) == "done"
+    if stored.manifest.claims:
+        assert state.claims_state(stored.study, stored) == "done"
 
 
 def test_predictions_follow_from_their_logits(stored: Results) -> None:

@@ -30,14 +30,18 @@ def estimates_now(place: Playground) -> str:
     return state.estimates_state(study.load(place.study), results.load_if_any("tiny"))
 
 
+def claims_now(place: Playground) -> str:
+    return state.claims_state(study.load(place.study), results.load_if_any("tiny"))
+
+
 def test_nothing_is_there_before_the_first_run(playground: Playground) -> None:
     assert now(playground) == {"r0f0": MISSING, "r1f0": MISSING}
-    assert estimates_now(playground) == "missing"
+    assert estimates_now(playground) == claims_now(playground) == "missing"
 
 
 def test_everything_is_done_after_a_run(finished: Playground) -> None:
     assert now(finished) == {"r0f0": DONE, "r1f0": DONE}
-    assert estimates_now(finished) == "done"
+    assert estimates_now(finished) == claims_now(finished) == "done"
     stored = results.load("tiny")
     assert all(found.done for found in state.states(stored.study, stored))
 
@@ -141,13 +145,21 @@ def test_a_raised_version_of_the_estimates_makes_them_alone_stale(
 ) -> None:
     monkeypatch.setattr(analyses, "ESTIMATES_VERSION", analyses.ESTIMATES_VERSION + 1)
     assert now(finished) == {"r0f0": DONE, "r1f0": DONE}
-    assert estimates_now(finished) == "stale"
+    assert (estimates_now(finished), claims_now(finished)) == ("stale", "done")
 
 
-def test_another_bootstrap_makes_the_estimates_alone_stale(finished: Playground) -> None:
+def test_a_raised_version_of_the_claims_makes_them_alone_stale(
+    finished: Playground, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(analyses, "CLAIMS_VERSION", analyses.CLAIMS_VERSION + 2)
+    assert now(finished) == {"r0f0": DONE, "r1f0": DONE}
+    assert (estimates_now(finished), claims_now(finished)) == ("done", "stale")
+
+
+def test_another_bootstrap_makes_what_is_derived_alone_stale(finished: Playground) -> None:
     finished.edit("resamples = 100", "resamples = 200")
     assert now(finished) == {"r0f0": DONE, "r1f0": DONE}
-    assert estimates_now(finished) == "stale"
+    assert estimates_now(finished) == claims_now(finished) == "stale"
 
 
 def test_every_part_of_a_study_is_in_the_digest_of_something(finished: Playground) -> None:
@@ -166,10 +178,10 @@ def test_more_repeats_are_missing_and_the_old_ones_stay_done(finished: Playgroun
     assert now(finished) == {"r0f0": DONE, "r1f0": DONE, "r2f0": MISSING}
 
 
-def test_fewer_repeats_leave_the_estimates_stale(finished: Playground) -> None:
+def test_fewer_repeats_leave_what_is_derived_stale(finished: Playground) -> None:
     finished.edit("repeats = 2", "repeats = 1")
     assert now(finished) == {"r0f0": DONE}
-    assert estimates_now(finished) == "stale"
+    assert estimates_now(finished) == claims_now(finished) == "stale"
 
 
 # ------------------------------------------------------------------------------ broken
@@ -240,12 +252,8 @@ def test_what_is_stale_broken_or_of_no_run_is_not_kept(finished: Playground) -> 
     finished.table("maps").unlink()
     kept = state.valid(study.load(finished.study), results.load_if_any("tiny"))
     assert list(kept.manifest.runs) == ["r0f0"]
-    assert list(kept.manifest.runs["r0f0"].analyses) == [
-        "predictions",
-        "controls",
-        "randomised",
-        "localisation",
-    ]
+    expected = [name for name in ANALYSES if name not in ("saliency", "attacks")]
+    assert list(kept.manifest.runs["r0f0"].analyses) == expected
 
 
 def test_nothing_of_another_recipe_is_kept(finished: Playground) -> None:

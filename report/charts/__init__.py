@@ -4,6 +4,7 @@ from report.charts.claims import claims
 from report.charts.confidence import confidences, reliability, selective
 from report.charts.errors import class_error, confusion
 from report.charts.explanations import maps, saliency_by_class
+from report.charts.explorer import Choice, explorer
 from report.charts.fragility import (
     accuracy_against_epsilon,
     aggregate,
@@ -13,6 +14,7 @@ from report.charts.fragility import (
 from report.charts.style import ORIGINAL, OURS, not_measured
 
 __all__ = [
+    "Choice",
     "ORIGINAL",
     "OURS",
     "accuracy_against_epsilon",
@@ -22,6 +24,7 @@ __all__ = [
     "confidences",
     "confusion",
     "connection",
+    "explorer",
     "maps",
     "not_measured",
     "perturbations",

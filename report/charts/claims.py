@@ -47,7 +47,7 @@ def claims(parts: pd.DataFrame) -> alt.LayerChart:
     tested = base.transform_filter("isValid(datum.at)")
     text = alt.Chart(rows).mark_text(fontSize=FONT_SIZE, align="left", baseline="middle")
     claimed = alt.Chart(pd.DataFrame({"from": [0.0], "to": [1.0], "top": 0, "bottom": height}))
-    sides = pd.DataFrame({"side": ["◂ against the claim", "as claimed ▸"], "y": _HEADING / 2})
+    sides = pd.DataFrame({"side": ["← against the claim", "as claimed →"], "y": _HEADING / 2})
     sides = sides.assign(at=[-0.03, 0.03], align=["right", "left"])
     layers = [
         claimed.mark_rect(opacity=0.1, color=BLUE).encode(

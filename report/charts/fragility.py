@@ -10,6 +10,7 @@ import pandas as pd
 
 from report.charts.style import (
     BLUE,
+    DARK,
     ESTIMATE,
     GREEN,
     GREY,
@@ -142,7 +143,7 @@ def connection(errors: pd.DataFrame, *, under: str) -> alt.LayerChart:
         base.mark_rule(color=GREY, opacity=0.6).encode(
             x=x, y=alt.Y("attacked_low:Q", title=f"error under {under}"), y2="attacked_high:Q"
         ),
-        base.mark_point(filled=True, size=380, opacity=1, color=BLUE).encode(x=x, y=y),
+        base.mark_point(filled=True, size=380, opacity=1, color=DARK).encode(x=x, y=y),
         # White on a dark disc, whatever the colours of the page.
         base.mark_text(fontSize=12, fontWeight="bold", color="white").encode(
             x=x, y=y, text="digit:N"

@@ -17,7 +17,9 @@ import pandas as pd
 OURS = "this study"
 ORIGINAL = "the original, as published"
 BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#767676"
-PURPLE, YELLOW = "#CC79A7", "#E69F00"
+PURPLE = "#CC79A7"
+# Dark enough for white letters on any page.
+DARK = "#00619A"
 WIDTH = 560
 FONT_SIZE = 12
 

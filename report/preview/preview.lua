@@ -59,6 +59,7 @@ end
 
 function Pandoc(doc)
   local profiles = pandoc.List(doc.meta["preview-profiles"]):map(pandoc.utils.stringify)
+  if FORMAT == "typst" then doc.meta.keywords = nil end -- Pandoc's template has no quotes for them
   doc = doc:walk {
     Div = function(el) return conditional(el, profiles) or callout(el) end,
     RawBlock = function(el) if FORMAT == "typst" and el.format == "html" then return {} end end,

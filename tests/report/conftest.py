@@ -6,9 +6,11 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from selenium import webdriver
 
 from analysis import paths
 from report import rendering
@@ -22,8 +24,8 @@ def copy_of_project(folder: Path) -> Path:
     project = folder / "project"
     for name in ("analysis", "report", "build/results"):
         shutil.copytree(paths.ROOT / name, project / name, ignore=ignored)
-    for name in ("index.qmd", "_quarto.yml", "_quarto-demo.yml"):
-        shutil.copy(paths.ROOT / name, project)
+    for path in (*paths.ROOT.glob("*.qmd"), *paths.ROOT.glob("_quarto*.yml")):
+        shutil.copy(path, project)
     return project
 
 
@@ -56,3 +58,28 @@ def site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 def study_of(site: Path) -> str:
     """Return the name of the study that a rendered site shows."""
     return next(name for name, folder in PROFILES.items() if site.parts[-2:] == Path(folder).parts)
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[webdriver.Chrome]:
+    """Return a browser without a network."""
+    chromium = shutil.which("chromium") or shutil.which("google-chrome")
+    driver = shutil.which("chromedriver")
+    if not chromium or not driver:
+        pytest.skip("no Chromium with its driver on the PATH")
+    options = webdriver.ChromeOptions()
+    options.binary_location = chromium
+    for argument in (
+        "--headless=new",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-dev-shm-usage",
+        "--disable-background-networking",
+        # The network is off for the page: only this machine has an address.
+        "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
+    ):
+        options.add_argument(argument)
+    options.set_capability("goog:loggingPrefs", {"performance": "ALL", "browser": "ALL"})
+    service = webdriver.ChromeService(executable_path=driver)
+    with webdriver.Chrome(options=options, service=service) as chrome:
+        yield chrome
