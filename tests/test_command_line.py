@@ -55,7 +55,7 @@ def test_a_wrong_command_is_answered_in_one_line(
 def test_help_names_every_command(command: Command) -> None:
     status, out, _ = command("--help")
     assert status == 0
-    assert all(word in out for word in ("run", "status", "verify", "claims"))
+    assert all(word in out for word in ("run", "status", "verify", "claims", "export", "import"))
 
 
 @pytest.mark.parametrize("verb", ["run", "status", "verify"])
