@@ -15,7 +15,7 @@ test: $(FULL)/ready  ## run the whole test suite
 	$(FULL)/bin/python -m pytest
 
 benchmark: $(FULL)/ready  ## time the probes beside their peers
-	$(FULL)/bin/python -m pytest tests/benchmark_probes.py --benchmark-only
+	$(FULL)/bin/python -m pytest tests/benchmark_probes.py -s
 
 clean:  ## remove rendered pages, environments, checkpoints; results stay
 	find build -mindepth 1 -maxdepth 1 ! -name results -exec rm -r {} +
