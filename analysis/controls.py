@@ -89,7 +89,7 @@ def descend(
 ) -> Tensor:
     """Return ``pixels`` (N, 3, size, size) after projected gradient descent, of that shape.
 
-    A step is 2.5·ε/steps, so that the edge of the ε-ball can be reached and moved along. It starts
+    A step is 2.5·ε/steps, so that the edge of the ε-ball can be reached and followed. Steps start
     at the image itself: with no random start nothing is left to chance, and the first direction is
     that of the fast gradient sign method, so that only the number of steps tells the two apart.
     """

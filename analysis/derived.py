@@ -74,11 +74,13 @@ def judged(name: str) -> Results:
     They are of the runs that are there, whether or not the study file has changed since. Raises
     ``UserError`` where there are no results, or somebody is changing them.
     """
-    stored = results.load(name)
+    # Not by ``results.load``, which refuses a store that lacks what is only derived.
+    stored = results.load_if_any(name) or results.load(name)
     if derived_state(stored.study, stored) == "done":
+        stored.check_folder()
         return stored
     with alone(stored.study):
-        stored = results.load(name)
+        stored = results.load_if_any(name) or results.load(name)
         if estimates_state(stored.study, stored) != "done":
             stored = commit(stored, {})
         return conclude(stored)

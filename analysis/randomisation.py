@@ -42,8 +42,9 @@ def randomised(
     with torch.random.fork_rng():
         torch.manual_seed(own)
         for module in classifier.modules():
-            if hasattr(module, "reset_parameters"):
-                module.reset_parameters()
+            reset = getattr(module, "reset_parameters", None)
+            if callable(reset):
+                reset()
         classifier = classifier.to(device)
         update_bn((batch.pixels for batch in images), classifier)
     return classifier.eval().requires_grad_(False)

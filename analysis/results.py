@@ -329,7 +329,16 @@ def write_table(folder: Path, name: str, table: pd.DataFrame, *, run: str | None
     SCHEMAS[name].validate(table)
     arrow = pa.Table.from_pandas(table, preserve_index=False).replace_schema_metadata(None)
     with written_beside(folder / f"{name}.parquet") as temporary:
-        pq.write_table(arrow, temporary, compression="zstd", compression_level=9)
+        # The bytes of a float by their place: like ones stand together and pack a third smaller.
+        floats = [field.name for field in arrow.schema if pa.types.is_floating(field.type)]
+        pq.write_table(
+            arrow,
+            temporary,
+            compression="zstd",
+            compression_level=9,
+            use_dictionary=[name for name in arrow.column_names if name not in floats],
+            use_byte_stream_split=floats,
+        )
         digest = sha256(temporary)
         file = file_name(name, run=run, sha256=digest)
         move_into_place(temporary, folder / file)

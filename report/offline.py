@@ -36,7 +36,9 @@ def plain(module: Path) -> str | None:
         imported = (module.parent / statement["source"]).read_text(encoding="utf-8")
         names = [export["name"] for export in _EXPORT.finditer(imported)]
         body = _EXPORT.sub("", imported)
-        return f"const {statement['name']} = (() => {{{body}\nreturn {{ {', '.join(names)} }}; }})();"
+        return (
+            f"const {statement['name']} = (() => {{{body}\nreturn {{ {', '.join(names)} }}; }})();"
+        )
 
     text = _IMPORT.sub(inlined, module.read_text(encoding="utf-8"))
     if re.search(r"^(import|export)\b|\bimport\(|import\.meta", text, re.MULTILINE):

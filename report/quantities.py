@@ -188,9 +188,9 @@ class Quantities:
         return findings.by_verdict(self.claims, verdict)
 
     @property
-    def verdict_rules(self) -> str:
+    def verdict_rules(self) -> Markdown:
         """Return what the verdicts mean."""
-        return findings.RULES
+        return Markdown(findings.RULES)
 
     @property
     def tested(self) -> int:

@@ -104,6 +104,15 @@ def test_judging_again_gives_the_same_bytes(finished: Playground, command: Comma
     assert opened(finished).verify() == 12
 
 
+def test_claims_judges_again_where_the_file_was_deleted(
+    finished: Playground, command: Command
+) -> None:
+    before = (finished.results / CLAIMS).read_bytes()
+    (finished.results / CLAIMS).unlink()
+    assert command("claims", finished.study)[0] == 0
+    assert (finished.results / CLAIMS).read_bytes() == before
+
+
 def test_what_is_not_defined_comes_back_from_the_file(finished: Playground) -> None:
     store = opened(finished)
     table = store.claims()

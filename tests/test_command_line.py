@@ -55,7 +55,7 @@ def test_a_wrong_command_is_answered_in_one_line(
 def test_help_names_every_command(command: Command) -> None:
     status, out, _ = command("--help")
     assert status == 0
-    assert all(word in out for word in ("run", "status", "verify", "claims"))
+    assert all(word in out for word in ("run", "status", "verify", "claims", "export", "import"))
 
 
 @pytest.mark.parametrize("verb", ["run", "status", "verify"])
@@ -281,6 +281,7 @@ print(json.dumps([few, many, peaks("resnet18", 64)]))
 def test_probes_need_memory_for_one_batch_however_many_images(playground: Playground) -> None:
     playground.edit("[0, 0.01, 0.05]", "[0, 0.05]")
     playground.edit('["layer2.0", "layer1.0"]', '["layer2.0"]')
+    playground.edit("[0.02, 0.06]", "[0.02]")
     done = subprocess.run(
         [sys.executable, "-c", PEAKS, str(playground.study)],
         cwd=paths.ROOT,
