@@ -164,7 +164,7 @@ def abstract(table: ClaimsTable, *, images: str, networks: str, data: str) -> st
         "A published notebook finds that a standard classifier of street digits hides uneven "
         "errors behind a high accuracy, explains its hard cases badly, and collapses under small "
         f"perturbations. We turn its {len(table.claims)} claims into tests with thresholds fixed "
-        f"beforehand, and put them to {images} images of {data} and {networks}. Of the claims, "
+        f"beforehand, and put them to {networks}, evaluated on {images} images ({data}). Of the claims, "
         f"{summary(table)}. {said('uneven', 'hard-digits', 'explanations')} "
         f"{said('collapse', 'chance', 'confident', 'silent')} Every number and every word that "
         "depends on a verdict is computed from cached results, and the same tests are put to the "
