@@ -16,21 +16,21 @@ DERIVED = frozenset(SCHEMAS) - _OF_RUNS
 
 
 def expected_files(study: Study, runs: Iterable[str]) -> set[tuple[str, str]]:
-    """Return the table and run of every file of such finished runs, without the claims."""
-    tables = {"history", *(t for name in analyses.of(study) for t in ANALYSES[name].tables)}
-    of_runs = {(table, run) for run in runs for table in tables}
-    return of_runs | {(table, "all") for table in DERIVED}
-
-
-def vouched_files(store: Results) -> set[tuple[str, str]]:
-    """Return the table and run of every file that a store vouches for and that is in order.
+    """Return the table and run of every file of a study whose runs are finished.
 
     The claims are among them as a table over all runs.
     """
+    tables = {"history", *(t for name in analyses.of(study) for t in ANALYSES[name].tables)}
+    of_runs = {(table, run) for run in runs for table in tables}
+    return of_runs | {(table, "all") for table in (*DERIVED, "claims")}
+
+
+def vouched_files(store: Results) -> set[tuple[str, str]]:
+    """Return the same of the files that a store vouches for. Raises where one is not in order."""
     names = [entry.file for _, entry in store.manifest.entries()]
     found = {(table, run) for table, run, _ in (name.split("-") for name in names)}
     if store.manifest.claims:
         found.add(("claims", "all"))
-    # Verified one by one: no two files are of one table and run.
+    # No two files are of one table and run.
     assert store.verify() == len(found)
     return found
