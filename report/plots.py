@@ -42,14 +42,12 @@ class Plots:
         if self.quantities.results.manifest.claims is None:
             return self._not_measured("claims", "The claims have not been judged yet.")
         table = self.quantities.claims
-        verdicts = pd.Series([claim.study.verdict for claim in table.claims]).value_counts()
-        each = [f"{number} {verdict}" for verdict, number in verdicts.items()]
         return self._figure(
             "claims",
             charts.claims,
             claim_rows(table),
             f"Effects of {len(table.claims)} claims with their intervals, each against its "
-            f"threshold. In this study: {listed(each)}.",
+            f"threshold. Of these, {self.quantities.summary}.",
         )
 
     # Errors
