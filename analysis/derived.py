@@ -51,7 +51,8 @@ def conclude(store: Results) -> Results:
         tables = _tables(found, study.bootstrap)
     except NotTested as reason:
         found, tables = reason, {}
-    derived = dict(store.manifest.derived)
+    # Tables of an earlier time, which now have nothing to be of, do not stay.
+    derived = {name: e for name, e in store.manifest.derived.items() if name == ESTIMATES}
     for name, table in tables.items():
         written = results.write_table(store.folder, name, table, run=None)
         derived[name] = DerivedEntry(**written.model_dump(), digest=digest)
@@ -74,11 +75,13 @@ def judged(name: str) -> Results:
     They are of the runs that are there, whether or not the study file has changed since. Raises
     ``UserError`` where there are no results, or somebody is changing them.
     """
-    stored = results.load(name)
+    # Not by ``results.load``, which refuses a store that lacks what is only derived.
+    stored = results.load_if_any(name) or results.load(name)
     if derived_state(stored.study, stored) == "done":
+        stored.check_folder()
         return stored
     with alone(stored.study):
-        stored = results.load(name)
+        stored = results.load_if_any(name) or results.load(name)
         if estimates_state(stored.study, stored) != "done":
             stored = commit(stored, {})
         return conclude(stored)

@@ -99,17 +99,32 @@ def csv_link(table: pd.DataFrame) -> str:
 
 
 def table(rows: pd.DataFrame) -> Markdown:
-    """Return a table of text as a Markdown pipe table; numbers stand right, text left."""
+    """Return a table of text as a Markdown pipe table; numbers stand right, text left.
+
+    Where a table is too wide for a line, the dashes beneath a heading are its column's share.
+    """
     numeric = [all(_is_number(value) for value in rows[name]) for name in rows]
+    dashes = ["-" * _width([str(name), *rows[name].astype(str)]) for name in rows]
     lines = [
         [str(name) for name in rows],
-        ["---:" if right else ":---" for right in numeric],
+        [f"{rule}:" if right else f":{rule}" for rule, right in zip(dashes, numeric, strict=True)],
         *(
             [str(value).replace("|", "\\|") for value in row]
             for row in rows.itertuples(index=False)
         ),
     ]
     return Markdown("\n".join("| " + " | ".join(line) + " |" for line in lines))
+
+
+def _width(cells: list[str]) -> int:
+    """Return how wide a column wants to be: room for its longest word, and more for long text.
+
+    A cell of a few words counts as one.
+    """
+    pieces = [piece for cell in cells for piece in ([cell] if len(cell) < 15 else cell.split())]
+    word = max(map(len, pieces))
+    # Text twice as long is well set in a column half as wide again.
+    return max(3, word, round(2.5 * max(map(len, cells)) ** 0.6))
 
 
 def _is_number(value: object) -> bool:

@@ -133,8 +133,8 @@ def test_pictures_are_the_images_that_the_classifier_sees(images: datasets.Image
     batch = torch.stack([pictures[number][0] for number in range(8)])
     native = torch.from_numpy(images.images[positions[:8]]).permute(0, 3, 1, 2) / 255
     expected = (F.interpolate(native, size=(64, 64), mode="bilinear") - 0.5) / 0.5
-    # Pictures are rounded to 8 bits after the resize: at most half a level of 2/255, and a bit.
-    assert (batch - expected).abs().max() < 1.5 / 255
+    # Pictures are rounded to 8 bits after each direction: at most a level, which is 2/255 here.
+    assert (batch - expected).abs().max() < 2.1 / 255
     assert [pictures[number][1] for number in range(8)] == images.labels[positions[:8]].tolist()
 
 
@@ -161,6 +161,8 @@ def setting() -> probes.Setting:
 
 
 def test_every_way_of_fgsm_predicts_the_same(setting: probes.Setting) -> None:
+    # So large that what an untrained network predicts does change.
+    setting = replace(setting, sizes=replace(QUICK, epsilons=(0.01, 1.0)))
     theirs = torch.stack(probes.gradient_for_each_epsilon(setting))
     assert torch.equal(probes.sweep(setting), theirs)
     assert theirs.shape == (2, 8) and not torch.equal(theirs[0], theirs[1])

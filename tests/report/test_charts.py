@@ -9,6 +9,7 @@ import pytest
 import vl_convert
 
 from report import charts
+from report.charts.confidence import ENOUGH
 
 
 def svg(chart) -> str:
@@ -182,3 +183,29 @@ def test_an_attack_keeps_its_colour_where_others_are_missing():
 
     assert colour(curves(("a", "d")), "d") == colour(curves(("a", "b", "c", "d")), "d")
     assert colour(curves(("a", "b")), "b") != colour(curves(("a", "b")), "a")
+
+
+# Confidence
+
+
+def test_bins_of_few_predictions_are_left_out_of_the_reliability_diagram():
+    rows = [
+        {"scaling": scaling, "group": "all", "confidence": 0.1 * tenth, "predictions": number}
+        for scaling in ("as given", "scaled")
+        for tenth, number in ((3, ENOUGH - 1), (6, ENOUGH), (9, 500))
+    ]
+    bins = pd.DataFrame(rows).assign(accuracy=0.5, low=0.4, high=0.6)
+    drawn = svg(charts.reliability(bins))
+    assert drawn.count('aria-roledescription="point"') == 4
+
+
+def test_the_last_step_of_a_distribution_of_confidence_ends_at_one():
+    ends = [0.0, 0.5, 1.0]
+    rows = [
+        {"scaling": "as given", "kind": kind, "low": low, "high": high, "share": 0.5}
+        for kind in ("right", "wrong")
+        for low, high in zip(ends[:-1], ends[1:], strict=True)
+    ]
+    (drawn,) = datasets(charts.confidences(pd.DataFrame(rows)))
+    assert (drawn.groupby("kind")["low"].max() == 1).all()
+    assert (drawn.groupby("kind").size() == 3).all()

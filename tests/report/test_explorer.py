@@ -57,7 +57,10 @@ def test_without_calibration_and_maps_their_charts_are_missing(explorer):
     confusions = pd.DataFrame(pairs, columns=["digit", "predicted", "levels"])
     confusions = confusions.assign(attack="FGSM", share=0.5)
     accuracy = confusions.rename(columns={"share": "value"}).assign(low=0.4, high=0.6)
-    chart = charts.explorer(confusions, choice=choice, accuracy=accuracy)
+    nothing = pd.DataFrame()
+    chart = charts.explorer(
+        confusions, choice=choice, accuracy=accuracy, maps=nothing, reliability=nothing
+    )
     whole = explorer.chart.to_dict()
     assert len(chart.to_dict()["concat"]) == len(whole["concat"]) - 2
 
@@ -97,7 +100,7 @@ def test_every_chart_follows_the_digit(page):
     after = {kind: labels(page, kind) for kind in before}
     for kind, marks in before.items():
         assert set(marks) != set(after[kind]), kind
-    for title in (f"Calibration of {other}", f"Accuracy of {other} under attack"):
+    for title in (f"Calibration of {other}", f"Accuracy of {other};"):
         assert any(word.startswith(title) for word in words(page)), title
     assert not [word for word in words(page) if word.startswith(f"Calibration of {chosen}")]
 

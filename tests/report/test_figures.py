@@ -78,7 +78,17 @@ def test_scripts_are_found_from_a_page_in_a_folder_and_are_no_modules():
     assert figures.scripts(PRINT) == ""
 
 
+def test_a_column_of_long_text_gets_more_room_than_one_of_long_words():
+    rows = pd.DataFrame({"claim": ["explanations-correct"], "test": ["a word and another " * 12]})
+    first, second = (
+        len(dashes) for dashes in re.findall(r"-+", figures.table(rows).split("\n")[1])
+    )
+    assert len("explanations-correct") <= first < second < 12 * first
+
+
 def test_a_table_puts_numbers_right_and_escapes_bars():
     text = figures.table(pd.DataFrame({"name": ["a|b"], "value": ["1.5 %"]}))
-    assert text.splitlines() == ["| name | value |", "| :--- | ---: |", "| a\\|b | 1.5 % |"]
+    head, rule, row = text.splitlines()
+    assert (head, row) == ("| name | value |", "| a\\|b | 1.5 % |")
+    assert re.fullmatch(r"\| :-+ \| -+: \|", rule)
     assert text._repr_markdown_() == text
