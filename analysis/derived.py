@@ -51,7 +51,8 @@ def conclude(store: Results) -> Results:
         tables = _tables(found, study.bootstrap)
     except NotTested as reason:
         found, tables = reason, {}
-    derived = dict(store.manifest.derived)
+    # Tables of an earlier time, which now have nothing to be of, do not stay.
+    derived = {name: e for name, e in store.manifest.derived.items() if name == ESTIMATES}
     for name, table in tables.items():
         written = results.write_table(store.folder, name, table, run=None)
         derived[name] = DerivedEntry(**written.model_dump(), digest=digest)

@@ -23,8 +23,6 @@ from analysis.study import CLASSES, Study
 FGSM = "fgsm"
 FGSM_NATIVE = "fgsm-native"
 RANDOM_SIGN = "random-sign"
-# From here on a prediction counts as made with confidence.
-SURE = 0.9
 LOGITS = [f"logit_{digit}" for digit in range(CLASSES)]
 
 

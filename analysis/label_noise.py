@@ -9,8 +9,9 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from analysis.evidence import SURE, Evidence
+from analysis.evidence import Evidence
 from analysis.resampling import Resamples
+from analysis.verdicts import SURE
 
 # With fewer repeats their agreement says little.
 REPEATS = 3

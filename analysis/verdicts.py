@@ -14,6 +14,9 @@ Unit = Literal[
     "share", "difference of shares", "ratio", "correlation", "standard deviations", "AUROC"
 ]
 
+# From this confidence on a prediction counts as made with confidence.
+SURE = 0.9
+
 
 class Part(Section):
     """One effect that a claim is about.

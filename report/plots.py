@@ -10,6 +10,7 @@ import pandas as pd
 
 from analysis import published
 from analysis.study import CLASSES
+from analysis.verdicts import SURE
 from report import charts, series
 from report.charts import explanations
 from report.claim_rows import claim_rows
@@ -41,14 +42,12 @@ class Plots:
         if self.quantities.results.manifest.claims is None:
             return self._not_measured("claims", "The claims have not been judged yet.")
         table = self.quantities.claims
-        verdicts = pd.Series([claim.study.verdict for claim in table.claims]).value_counts()
-        each = [f"{number} {verdict}" for verdict, number in verdicts.items()]
         return self._figure(
             "claims",
             charts.claims,
             claim_rows(table),
             f"Effects of {len(table.claims)} claims with their intervals, each against its "
-            f"threshold. In this study: {listed(each)}.",
+            f"threshold. Of these, {self.quantities.summary}.",
         )
 
     # Errors
@@ -213,7 +212,7 @@ class Plots:
         if data.empty:
             return self._not_measured("confidences", NO_CONFIDENCES)
         data = data[data["predictions"] > 0]
-        sure = data[(data["scaling"] == "as given") & (data["low"] >= 0.9 - 1e-9)]
+        sure = data[(data["scaling"] == "as given") & (data["low"] >= SURE - 1e-9)]
         shares = sure.groupby("kind", sort=False)["share"].sum()
         parts = [f"{per_cent(share)} of those {kind}" for kind, share in shares.items()]
         return self._figure(
@@ -221,7 +220,7 @@ class Plots:
             charts.confidences,
             data,
             "Distribution of the confidence, as given and scaled by temperature. As given it is "
-            f"0.9 or more for {listed(parts)}.",
+            f"{SURE:g} or more for {listed(parts)}.",
         )
 
     def reliability(self) -> Figure:
@@ -305,5 +304,5 @@ class Plots:
         return Figure(name, function(data, **options), text, data, path, self._execution)
 
     def _not_measured(self, name: str, reason: str) -> Figure:
-        text = f"{reason} This figure has nothing to show: 0 rows."
+        text = f"{reason} This figure has nothing to show, not one row."
         return self._figure(name, charts.not_measured, pd.DataFrame({"reason": [reason]}), text)

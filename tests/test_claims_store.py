@@ -15,14 +15,14 @@ import numpy as np
 import pytest
 
 from analysis import analyses, derived, paths, results, state, study
-from analysis.claims import claims_table
 from analysis.claims.catalogue import CATALOGUE
-from analysis.derived import alone
+from analysis.derived import alone, conclude
 from analysis.errors import UserError
 from analysis.files import sha256
 from analysis.results import CLAIMS, MANIFEST, AnalysisEntry, Results
 from analysis.verdicts import Beside, ClaimsTable, Judgement
 from tests.playground import Playground
+from tests.stored_files import DERIVED, expected_files, vouched_files
 
 Command = Callable[..., tuple[int, str, str]]
 IDS = [claim.id for claim in CATALOGUE]
@@ -39,6 +39,14 @@ def refused(answer: tuple[int, str, str], *words: str) -> None:
 
 def opened(place: Playground) -> Results:
     return results.load("tiny", folder=place.results)
+
+
+def missing_files(store: Results) -> set[tuple[str, str]]:
+    """Return the table and run of each file that the store lacks; those it has are in order."""
+    whole = expected_files(store.study, store.manifest.runs)
+    found = vouched_files(store)
+    assert found <= whole
+    return whole - found
 
 
 def state_of_claims(place: Playground) -> str:
@@ -101,7 +109,7 @@ def test_judging_again_gives_the_same_bytes(finished: Playground, command: Comma
     assert state_of_claims(finished) == "missing"
     assert command("claims", finished.study)[0] == 0
     assert (finished.results / CLAIMS).read_bytes() == before
-    assert opened(finished).verify() == 12
+    assert missing_files(opened(finished)) == set()
 
 
 def test_claims_judges_again_where_the_file_was_deleted(
@@ -126,17 +134,28 @@ def test_what_is_not_defined_comes_back_from_the_file(finished: Playground) -> N
 def test_without_a_complete_repeat_nothing_is_tested(
     finished: Playground, command: Command
 ) -> None:
-    table = claims_table(opened(finished).with_manifest(runs={}))
+    store = conclude(opened(finished).with_manifest(runs={}))
+    table = store.claims()
     assert {claim.study.verdict for claim in table.claims} == {"not tested"}
     assert {claim.study.reason for claim in table.claims} == {"no repeat is complete"}
     # The original has been published all the same.
     assert table.claim("accuracy").original.verdict == "supported"
     assert (table.tested, table.tested_original) == (0, 7)
-    finished.edit_manifest(lambda content: content.update(runs={}, derived={}, claims=None))
-    status, out, errors = command("claims", finished.study)
-    assert (status, errors) == (0, "")
-    assert out.count("no repeat is complete") == len(IDS)
-    assert opened(finished).verify() == 1
+    # What stands beside the claims went with the runs that it was of.
+    assert set(store.manifest.derived) <= {"estimates"}
+
+
+def test_claims_of_a_store_without_a_complete_repeat_say_so(
+    finished: Playground, command: Command
+) -> None:
+    finished.edit_manifest(lambda content: content.update(runs={}))
+    for _ in range(2):
+        status, out, errors = command("claims", finished.study)
+        assert (status, errors) == (0, "")
+        assert out.count("no repeat is complete") == len(IDS)
+        # Neither estimates nor any table beside the claims is left of the runs that are gone.
+        assert vouched_files(opened(finished)) == {("claims", "all")}
+        assert set(os.listdir(finished.results)) == {CLAIMS, MANIFEST}
 
 
 def test_an_analysis_that_a_repeat_lacks_is_not_judged(finished: Playground) -> None:
@@ -144,7 +163,7 @@ def test_an_analysis_that_a_repeat_lacks_is_not_judged(finished: Playground) -> 
     first = store.manifest.runs["r0f0"]
     kept = {name: found for name, found in first.analyses.items() if name == "predictions"}
     runs = {**store.manifest.runs, "r0f0": first.model_copy(update={"analyses": kept})}
-    table = claims_table(store.with_manifest(runs=runs))
+    table = conclude(store.with_manifest(runs=runs)).claims()
     assert "maps" in table.claim("explanations").study.reason
     assert table.claim("chance").study.reason == "fgsm at ε = 0.05 was not measured"
     assert table.claim("uneven").study.parts
@@ -208,18 +227,19 @@ def test_claims_are_of_the_runs_that_are_there_though_the_study_file_has_changed
     finished.edit("[0, 0.01, 0.05]", "[0, 0.01, 0.04]")
     finished.edit("learning_rate = 2e-3", "learning_rate = 3e-3")
     other_predictions(finished)
-    kept = set(os.listdir(finished.results)) - {
-        CLAIMS,
-        MANIFEST,
-        finished.table("estimates", "all").name,
+    of_runs = {
+        name for name in os.listdir(finished.results) if "-r0f0-" in name or "-r1f0-" in name
     }
+    before = opened(finished).manifest.derived["confidences"]
     assert command("claims", finished.study)[0] == 0
-    assert kept <= set(os.listdir(finished.results))
+    derived_files = {entry.file for entry in opened(finished).manifest.derived.values()}
+    assert set(os.listdir(finished.results)) == of_runs | derived_files | {CLAIMS, MANIFEST}
     store = opened(finished)
     assert list(store.manifest.runs) == ["r0f0", "r1f0"]
     assert store.study.split.repeats == 2
     assert store.claims().claim("chance").study.parts
-    assert store.verify() == 12
+    assert store.manifest.derived["confidences"].sha256 != before.sha256
+    assert missing_files(store) == set()
 
 
 def test_claims_that_are_up_to_date_change_nothing(finished: Playground, command: Command) -> None:
@@ -252,9 +272,12 @@ def test_the_table_has_a_line_for_every_claim(finished: Playground, command: Com
     for line, claim in zip(heads, table.claims, strict=True):
         assert line[21:34].strip() == claim.study.verdict
         assert line[35:48].strip() == claim.original.verdict
-    # One line for each part of each verdict, or the reason why there is none.
-    parts = sum(max(len(c.study.parts), 1) + len(c.original.parts) for c in table.claims)
-    assert len(lines) == parts
+    # One line for each part of each verdict and one for what it assumes, or for why there is none.
+    judgements = [claim.study for claim in table.claims]
+    judgements += [claim.original for claim in table.claims if claim.original.parts]
+    assert len(lines) == sum(len(each.parts) + bool(each.reason) for each in judgements)
+    for judgement in judgements:
+        assert not judgement.reason or judgement.reason in out
     part = table.claim("uneven").original.parts[0]
     ends = f"{part.effect:.3f} ({part.simultaneous_low:.3f} to {part.simultaneous_high:.3f})"
     assert f"original: gap {ends}, claimed > 0.02" in out
@@ -391,7 +414,8 @@ def test_claims_that_no_manifest_vouches_for_are_ignored_and_replaced(
 ) -> None:
     finished.edit_manifest(lambda content: content.update(claims=None))
     (finished.results / CLAIMS).write_text("left by a writer that was killed")
-    assert command("verify", finished.study)[1].startswith("tiny: 11 files agree")
+    count = len(expected_files(opened(finished).study, ["r0f0", "r1f0"])) - 1
+    assert command("verify", finished.study)[1].startswith(f"tiny: {count} files agree")
     results.write_manifest(opened(finished))
     assert not (finished.results / CLAIMS).exists()
 
@@ -433,7 +457,7 @@ def test_a_kill_while_claims_are_written_leaves_a_store_that_verifies(
             results.write_claims(opened(finished), table)
     store = opened(finished)
     steps = writes + (moment == "after")
-    assert store.verify() == {0: 12, 3: 12}.get(steps, 11)
+    assert missing_files(store) == (set() if steps in (0, 3) else {("claims", "all")})
     if steps in (0, 3):
         assert store.claims().level == (0.95 if steps == 0 else 0.5)
     else:
@@ -444,11 +468,30 @@ def test_a_kill_while_claims_are_written_leaves_a_store_that_verifies(
     assert set(os.listdir(finished.results)) == set(os.listdir(undisturbed.results))
 
 
+# The tables beside the claims come first, then the manifest, the claims, and the manifest again.
+_BESIDE = len(DERIVED - {"estimates"})
+
+
+@pytest.mark.parametrize(
+    "writes, file",
+    [
+        (0, "reliability.parquet"),
+        (_BESIDE - 1, "suspects.parquet"),
+        (_BESIDE, MANIFEST),
+        (_BESIDE + 1, CLAIMS),
+        (_BESIDE + 2, MANIFEST),
+    ],
+)
 def test_a_full_disk_while_claims_are_written_is_told_and_the_next_command_goes_on(
-    finished: Playground, command: Command, monkeypatch: pytest.MonkeyPatch
+    finished: Playground,
+    undisturbed: Playground,
+    command: Command,
+    monkeypatch: pytest.MonkeyPatch,
+    writes: int,
+    file: str,
 ) -> None:
     finished.edit_manifest(lambda content: content.update(claims=None))
-    fsync, left = os.fsync, [1]
+    fsync, left = os.fsync, [writes]
 
     def limited(number: int) -> None:
         if left[0] == 0:
@@ -458,10 +501,11 @@ def test_a_full_disk_while_claims_are_written_is_told_and_the_next_command_goes_
 
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", limited)
-        refused(command("claims", finished.study), "No space left", CLAIMS)
-    assert opened(finished).verify() == 11
+        refused(command("claims", finished.study), "No space left", file)
+    assert missing_files(opened(finished)) == {("claims", "all")}
     assert command("claims", finished.study)[0] == 0
-    assert opened(finished).verify() == 12
+    assert missing_files(opened(finished)) == set()
+    assert set(os.listdir(finished.results)) == set(os.listdir(undisturbed.results))
 
 
 def test_a_run_that_is_stopped_while_judging_goes_on_with_judging(

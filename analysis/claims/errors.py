@@ -9,11 +9,11 @@ import numpy as np
 
 from analysis import statistics
 from analysis.claims.judging import Finding, beside
-from analysis.evidence import SURE, Evidence, NotTested
+from analysis.evidence import Evidence, NotTested
 from analysis.label_noise import candidates, without
 from analysis.published import EASY, HARD
 from analysis.study import CLASSES
-from analysis.verdicts import Beside
+from analysis.verdicts import SURE, Beside
 
 SPLITS = 200
 COMMONEST = 10

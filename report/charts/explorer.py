@@ -23,7 +23,9 @@ from report.charts.style import (
     tooltip,
 )
 
-_WIDTH, _HEIGHT = 262, 250
+# Three charts beside each other on a wide page, all of them on one screen.
+_WIDTH, _HEIGHT = 170, 180
+_TITLE = ["ε in 8-bit levels", "(beneath, in [0, 1] pixel units)"]
 _SCALINGS = ["as given", "scaled"]
 
 
@@ -62,14 +64,14 @@ def explorer(
     charts: list[alt.Chart | alt.LayerChart] = [
         _matrix(confusions, attacks[0], digit, predicted, level),
         _readings(confusions, colours, digit, level),
-        _fragility(accuracy, colours, digit, level),
         _pair(confusions, colours, digit, predicted, level),
+        _fragility(accuracy, colours, digit, level),
     ]
     if not reliability.empty:
         charts.append(_reliability(reliability, digit))
     if not maps.empty:
         charts.append(_map(maps, digit))
-    return alt.concat(*charts, columns=2, spacing=24).resolve_scale(
+    return alt.concat(*charts, columns=3, spacing=16).resolve_scale(
         color="independent", shape="independent"
     )
 
@@ -160,7 +162,7 @@ def _fragility(
     accuracy: pd.DataFrame, colours: alt.Scale, digit: alt.Parameter, level: alt.Parameter
 ) -> alt.LayerChart:
     """Return accuracy against ε, the chosen digit's with its band over those of the others."""
-    x = levels_axis(_ticks(accuracy))
+    x = levels_axis(_ticks(accuracy), title=_TITLE)
     y = alt.Y(
         "value:Q", title="accuracy", scale=alt.Scale(domain=[0, 1]), axis=alt.Axis(format=PER_CENT)
     )
@@ -179,7 +181,7 @@ def _fragility(
     ).properties(
         width=_WIDTH,
         height=_HEIGHT,
-        title=_title("'Accuracy of ' + digit.digit + ' under attack; faint: the others'"),
+        title=_title("'Accuracy of ' + digit.digit + '; faint, the others'"),
     )
 
 
@@ -196,7 +198,7 @@ def _pair(
         .transform_filter(digit)
         .transform_filter(predicted)
         .encode(
-            x=levels_axis(_ticks(confusions)),
+            x=levels_axis(_ticks(confusions), title=_TITLE),
             y=alt.Y("share:Q", title="share of the digit", axis=alt.Axis(format=".1%")),
             color=alt.Color("attack:N", title=None, scale=colours, legend=_legend()),
             tooltip=tooltip("digit", "predicted", "attack", ("levels", ".2f"), ("share", ".2%")),
@@ -269,16 +271,17 @@ def _map(maps: pd.DataFrame, digit: alt.Parameter) -> alt.Chart:
             y=alt.Y("row:O", axis=None),
             color=alt.Color(
                 "value:Q",
-                title=None,
                 scale=alt.Scale(scheme="viridis", domain=[0, float(maps["value"].max())]),
-                legend=alt.Legend(orient="bottom", format=PER_CENT, gradientLength=200),
+                legend=alt.Legend(
+                    orient="bottom", format=PER_CENT, gradientLength=160, title="share of the map"
+                ),
             ),
             tooltip=tooltip("digit", "row", "column", ("value", ".2%")),
         )
         .properties(
             width=_HEIGHT,
             height=_HEIGHT,
-            title=_title("'Mean Grad-CAM map of ' + digit.digit + ', share of the map'"),
+            title=_title("'Mean Grad-CAM map of ' + digit.digit"),
         )
     )
 
@@ -287,7 +290,7 @@ def _ticks(rows: pd.DataFrame) -> list[float]:
     """Return few enough ε for a narrow axis: about every other, by size."""
     ticks: list[float] = []
     for value in sorted(set(rows["levels"])):
-        if not ticks or value - ticks[-1] > 0.14 * rows["levels"].max():
+        if not ticks or value - ticks[-1] > 0.18 * rows["levels"].max():
             ticks.append(value)
     return ticks
 

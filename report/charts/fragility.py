@@ -14,7 +14,6 @@ from report.charts.style import (
     ESTIMATE,
     GREEN,
     GREY,
-    LEGEND,
     LONG,
     ORANGE,
     ORIGINAL,
@@ -95,17 +94,18 @@ def perturbations(similarity: pd.DataFrame, *, attacks: Sequence[str]) -> alt.Fa
     colours, dashes, shapes = (
         scale(names, _of(there, attacks, styles)) for styles in (_COLOURS, _DASHES, _SHAPES)
     )
+    legend = alt.Legend(orient="top", columns=1, symbolOpacity=1)
     base = alt.Chart(similarity).encode(
         x=levels_axis(sorted(set(similarity["levels"]))),
         y=alt.Y("value:Q", title=None, scale=alt.Scale(zero=False)),
-        color=alt.Color("attack:N", title=None, scale=colours, legend=LEGEND),
+        color=alt.Color("attack:N", title=None, scale=colours, legend=legend),
         tooltip=tooltip("measure", "attack", ("levels", ".2f"), ("value", ".4f")),
     )
     lines = base.mark_line(strokeWidth=2).encode(
-        strokeDash=alt.StrokeDash("attack:N", title=None, scale=dashes, legend=LEGEND)
+        strokeDash=alt.StrokeDash("attack:N", title=None, scale=dashes, legend=legend)
     )
     points = base.mark_point(filled=True, size=50, opacity=1).encode(
-        shape=alt.Shape("attack:N", title=None, scale=shapes, legend=LEGEND)
+        shape=alt.Shape("attack:N", title=None, scale=shapes, legend=legend)
     )
     panels = alt.Facet("measure:N", title=None, sort=list(dict.fromkeys(similarity["measure"])))
     return (
@@ -180,8 +180,8 @@ def _of(there: Set[str], attacks: Sequence[str], styles: Sequence[Any]) -> list[
     return [style for name, style in zip(attacks, styles, strict=True) if name in there]
 
 
-def levels_axis(values: Iterable[float]) -> alt.X:
+def levels_axis(values: Iterable[float], *, title: list[str] = _TITLE) -> alt.X:
     """Return the horizontal axis of ε, in 8-bit levels with [0, 1] units beneath, at some ticks."""
     units = "[format(datum.value, '.1~f'), format(datum.value / 255, '.3~f')]"
     axis = alt.Axis(labelExpr=units, values=list(values), grid=False)
-    return alt.X("levels:Q", title=_TITLE, axis=axis)
+    return alt.X("levels:Q", title=title, axis=axis)

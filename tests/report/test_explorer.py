@@ -100,7 +100,7 @@ def test_every_chart_follows_the_digit(page):
     after = {kind: labels(page, kind) for kind in before}
     for kind, marks in before.items():
         assert set(marks) != set(after[kind]), kind
-    for title in (f"Calibration of {other}", f"Accuracy of {other} under attack"):
+    for title in (f"Calibration of {other}", f"Accuracy of {other};"):
         assert any(word.startswith(title) for word in words(page)), title
     assert not [word for word in words(page) if word.startswith(f"Calibration of {chosen}")]
 
