@@ -87,7 +87,7 @@ def _reliability(sums: np.ndarray, *, level: float) -> pd.DataFrame:
 
 
 def _calibration(sums: np.ndarray, temperatures: np.ndarray, *, level: float) -> pd.DataFrame:
-    """Return the expected calibration error of each group, mean over repeats.
+    """Return the expected calibration error of each group with images, mean over repeats.
 
     It is positive even where confidence is right, as every bin has its own noise, and resampling
     adds that noise once more: so the bias that the resamples show is taken off, and the interval is
@@ -95,11 +95,13 @@ def _calibration(sums: np.ndarray, temperatures: np.ndarray, *, level: float) ->
     """
     # Groups and bins last, the three kinds of sum first.
     error = expected_calibration_error(*np.moveaxis(sums.astype(float), 2, 0)).mean(axis=1)
+    there = np.flatnonzero(np.isfinite(error[0]))
+    error = error[:, there]
     low, high = statistics.interval(error[1:], level)
     unbiased = 2 * error[0] - np.nanmean(error[1:], axis=0)
     return pd.DataFrame(
         {
-            "group": GROUPS,
+            "group": [GROUPS[group] for group in there],
             "error": unbiased.clip(0, 1),
             "low": (2 * error[0] - high).clip(0, 1),
             "high": (2 * error[0] - low).clip(0, 1),

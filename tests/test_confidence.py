@@ -129,3 +129,18 @@ def test_without_maps_there_is_nothing_to_ask(data) -> None:
     rows = sanity.table(replace(data, saliency={}), level=0.95, resamples=200)
     assert rows.empty
     SCHEMAS["sanity"].validate(rows)
+
+
+@pytest.mark.parametrize("photos", [1, 2, 5])
+def test_few_images_say_nothing_of_digits_that_none_of_them_shows(photos: int) -> None:
+    few = evidence(World(), photos=photos, repeats=2, resamples=100, seed=4)
+    shown = {"all", *map(str, few.label)}
+    assert len(shown) < 11
+    found = confidence.tables(few, level=0.95, resamples=100)
+    for name, table in found.items():
+        SCHEMAS[name].validate(table)
+    for name in ("reliability", "calibration"):
+        assert set(found[name]["group"]) == shown
+    if photos == 1:
+        # Nothing is left to fit a temperature on.
+        assert set(found["calibration"]["temperature"]) == {1.0}
