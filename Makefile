@@ -14,8 +14,9 @@ demo: $(REPORT)/ready  ## render the demo's results into build/site-demo
 test: $(FULL)/ready  ## run the whole test suite
 	$(FULL)/bin/python -m pytest
 
-benchmark: $(FULL)/ready  ## time the probes beside their peers
-	$(FULL)/bin/python -m pytest tests/benchmark_probes.py --benchmark-only
+benchmark: $(FULL)/ready  ## time the probes beside their peers, and the pages
+	$(FULL)/bin/python -m pytest tests/benchmark_probes.py -s
+	$(FULL)/bin/python -m pytest tests/report/benchmark_pages.py --benchmark-only
 
 clean:  ## remove rendered pages, environments, checkpoints; results stay
 	find build -mindepth 1 -maxdepth 1 ! -name results -exec rm -r {} +

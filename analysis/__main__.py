@@ -1,4 +1,4 @@
-"""The command line: ``python -m analysis run|status|verify|claims|export|import``."""
+"""The command line: ``python -m analysis run|status|verify|claims|export|import|benchmark``."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from analysis import paths, results, state, study
-from analysis.errors import UserError
+from analysis import paths, results, state, study, timings
+from analysis.errors import UserError, nearest
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -125,6 +125,30 @@ def _import(options: argparse.Namespace) -> int:
     return 0
 
 
+def _benchmark(options: argparse.Namespace) -> int:
+    from analysis import benchmarks, pipeline
+
+    for part in options.parts:
+        if part not in timings.PARTS:
+            likely = nearest(part, timings.PARTS)
+            raise UserError(f"The benchmark has no part {part!r}; the nearest is {likely!r}.")
+    # Numbers are kept where reports look for them only if they are all there and mean something.
+    whole = not options.quick and set(options.parts) >= set(timings.PARTS)
+    out = options.out or (timings.default_path() if whole else None)
+    found = benchmarks.measure(
+        [part for part in timings.PARTS if part in options.parts],
+        study=options.study,
+        device=pipeline.choose_device(options.device),
+        quick=options.quick,
+        say=lambda line: print(line, file=sys.stderr, flush=True),
+    )
+    print(timings.markdown(found), end="")
+    if out is not None:
+        for path in timings.write(found, out):
+            print(path, file=sys.stderr)
+    return 0
+
+
 class _Parser(argparse.ArgumentParser):
     """Says what is wrong in one line."""
 
@@ -155,6 +179,7 @@ def _parser() -> argparse.ArgumentParser:
     claims.add_argument("--json", action="store_true", help="everything, for machines")
     claims.set_defaults(command=_claims)
     _add_exchange(commands)
+    _add_benchmark(commands)
     return parser
 
 
@@ -191,6 +216,31 @@ def _add_exchange(commands: argparse._SubParsersAction) -> None:
         "--replace", action="store_true", help="take a run also where it is here with other weights"
     )
     bring.set_defaults(command=_import)
+
+
+def _add_benchmark(commands: argparse._SubParsersAction) -> None:
+    benchmark = commands.add_parser(
+        "benchmark",
+        help="time the project's own work beside limits and peers",
+        description="Time training, the probes of a batch, judging the claims and rendering, each "
+        "in turns with a limit or a peer, and print a table. All parts together are written to "
+        "build/results/benchmark, as JSON beside Markdown; some of them, or --quick, to where "
+        "--out says.",
+    )
+    benchmark.add_argument(
+        "parts",
+        nargs="*",
+        default=list(timings.PARTS),
+        metavar="part",
+        help=f"of {', '.join(timings.PARTS)}; all where left out",
+    )
+    benchmark.add_argument("--out", type=Path, metavar="FILE", help="a JSON file")
+    benchmark.add_argument("--quick", action="store_true", help="tiny sizes, to try it out")
+    benchmark.add_argument("--device", help="cpu or cuda; chosen by itself where left out")
+    benchmark.add_argument(
+        "--study", default="svhn-subset", help="whose claims are judged and pages rendered"
+    )
+    benchmark.set_defaults(command=_benchmark)
 
 
 if __name__ == "__main__":

@@ -22,23 +22,13 @@ from analysis.analyses import ANALYSES
 from analysis.datasets import ImageSet
 from analysis.derived import alone, commit, conclude, derive_again
 from analysis.errors import UserError
+from analysis.forecast import forecast
 from analysis.probes import PROBES, Subject
-from analysis.progress import Progress
+from analysis.progress import Progress, duration
 from analysis.results import AnalysisEntry, Results, RunEntry, TrainingEntry
 from analysis.split import divide
 from analysis.state import RunState, states, valid
 from analysis.study import Run, Study
-
-# How many forward passes a step is worth, roughly: enough to tell the time that is left.
-_COSTS = {
-    "epoch": 3,
-    "predictions": 1,
-    "saliency": 4,
-    "attacks": 20,
-    "controls": 20,
-    "randomised": 4,
-    "localisation": 8,
-}
 
 
 def choose_device(name: str | None) -> torch.device:
@@ -72,25 +62,18 @@ def run(
         with torch.backends.cudnn.flags(deterministic=True, benchmark=False):
             untrained = model.build(study.model, seed=study.seed, device=device)
             saliency.check_layers(untrained.eval().requires_grad_(False), study.saliency.layers)
-            progress = Progress(_costs(study, images, todo), say=say)
+            left = forecast(study, images, todo, device=device)
+            runs = "1 run" if len(todo) == 1 else f"{len(todo)} runs"
+            say(
+                f"{study.name}: {runs} to do, about {duration(left.seconds)} on "
+                f"{trained.describe(device)} (measured on {left.measured})"
+            )
+            progress = Progress(left.costs, say=say)
             for state in todo:
                 store = _finish(study, state, images, store, device=device, progress=progress)
         conclude(store)
         say(f"{study.name}: claims judged.")
     return True
-
-
-def _costs(study: Study, images: ImageSet, todo: list[RunState]) -> dict[str, float]:
-    """Return the work of each step that is left, in forward passes times pixels."""
-    costs = {}
-    for state in todo:
-        fitted, evaluated = (len(part) for part in divide(study, state.run, images))
-        first = trained.epochs_done(study, state.run)
-        for epoch, size in list(enumerate(study.training.sizes, start=1))[first:]:
-            costs[f"{state.run.name} epoch {epoch}"] = _COSTS["epoch"] * fitted * size**2
-        for name in state.todo:
-            costs[f"{state.run.name} {name}"] = _COSTS[name] * evaluated * study.model.size**2
-    return costs
 
 
 def _finish(

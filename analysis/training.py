@@ -25,7 +25,7 @@ from analysis.augmentation import augment
 from analysis.datasets import ImageSet
 from analysis.errors import UserError
 from analysis.model import Classifier
-from analysis.study import Run, Study, Training
+from analysis.study import Run, Stage, Study, Training
 
 
 @dataclass(frozen=True)
@@ -58,8 +58,7 @@ def fit(
     classifier = models.build(study.model, seed=run.seed, device=device)
     state = _State(classifier, settings, steps=_steps(settings, len(positions)))
     history = state.read(checkpoint) if checkpoint.is_file() else []
-    pixels = torch.from_numpy(images.images[positions]).permute(0, 3, 1, 2).contiguous().to(device)
-    labels = torch.from_numpy(images.labels[positions]).long().to(device)
+    pixels, labels = _on_device(images, positions, device)
     for epoch in range(len(history) + 1, settings.epochs + 1):
         begin = time.perf_counter()
         loss, rate = _train_epoch(state, pixels, labels, seed=run.seed, epoch=epoch)
@@ -70,9 +69,39 @@ def fit(
     return state.result(), history
 
 
+def rehearsal(
+    study: Study, images: ImageSet, positions: np.ndarray, *, size: int, device: torch.device
+) -> Callable[[int], None]:
+    """Return a function that does so many training steps at an input size, to be timed.
+
+    It trains a network of its own, at a learning rate of 0: that takes the same time and cannot
+    diverge. There are as many steps as ``positions`` fill batches. Raises ``UserError`` where they
+    do not fill one.
+    """
+    stages = (Stage(size=size, epochs=1),)
+    settings = study.training.model_copy(update={"stages": stages, "learning_rate": 0.0})
+    classifier = models.build(study.model, seed=study.seed, device=device)
+    state = _State(classifier, settings, steps=_steps(settings, len(positions)))
+    pixels, labels = _on_device(images, positions, device)
+
+    def work(count: int) -> None:
+        chosen = slice(count * settings.batch_size)
+        _train_epoch(state, pixels[chosen], labels[chosen], seed=study.seed, epoch=1)
+
+    return work
+
+
 def history_table(history: list[dict]) -> pd.DataFrame:
     """Return the rows of ``history`` from epochs as dictionaries."""
     return pd.DataFrame(history).astype({"epoch": "int32"})
+
+
+def _on_device(
+    images: ImageSet, positions: np.ndarray, device: torch.device
+) -> tuple[Tensor, Tensor]:
+    """Return pixels uint8 (N, 3, height, width) and labels int64 (N,)."""
+    pixels = torch.from_numpy(images.images[positions]).permute(0, 3, 1, 2).contiguous()
+    return pixels.to(device), torch.from_numpy(images.labels[positions]).long().to(device)
 
 
 def _steps(settings: Training, images: int) -> int:

@@ -7,7 +7,6 @@ are of another form are asked for only where they can be had.
 
 from __future__ import annotations
 
-import os
 import re
 from pathlib import Path
 
@@ -46,20 +45,14 @@ def plain(module: Path) -> str | None:
     return "(() => {" + text + "\n})();\n"
 
 
-def _finish(page: Path) -> None:
-    html = page.read_text(encoding="utf-8")
+def rewrite(html: str, *, folder: Path) -> str:
+    """Return a page in a folder without modules where that can be; plain scripts are written."""
     for tag in _MODULE.finditer(html):
-        module = page.parent / tag["source"]
+        module = folder / tag["source"]
         if module.name == "tabsets.js":  # it comes with the module that imports it
             html = html.replace(tag[0], "")
         elif module.is_file() and (script := plain(module)):
             module.with_suffix(".plain.js").write_text(script, encoding="utf-8")
             source = tag["source"].removesuffix(".js") + ".plain.js"
             html = html.replace(tag[0], f'<script defer src="{source}"></script>')
-    page.write_text(quiet(html), encoding="utf-8")
-
-
-if __name__ == "__main__":
-    for name in os.environ["QUARTO_PROJECT_OUTPUT_FILES"].splitlines():
-        if name.endswith(".html"):
-            _finish(Path(name))
+    return quiet(html)

@@ -128,6 +128,7 @@ def test_results_of_a_study_are_at_most_10_mb(name: str) -> None:
         ("build/site/index.html", True),
         ("build/local/index.html", True),
         ("build/results/demo/manifest.json", False),
+        ("build/results/benchmark/benchmark.json", False),
         ("build/results/demo/history-r0f0-0123456789ab.parquet", False),
     ],
 )

@@ -49,6 +49,26 @@
     return smaller;
   };
 
+  // Legends with one entry beneath the other.
+  const stacked = (specification) =>
+    JSON.parse(
+      JSON.stringify(specification, (key, value) =>
+        key === "legend" && value ? { ...value, columns: 1 } : value,
+      ),
+    );
+
+  // Every view of which a chart is made, narrower by what the whole is too wide.
+  const narrowed = (specification, room, natural) => {
+    const smaller = { ...specification };
+    if (smaller.width > natural - room) smaller.width -= natural - room;
+    for (const key of ["spec", "layer", "concat", "vconcat"]) {
+      const parts = smaller[key];
+      if (Array.isArray(parts)) smaller[key] = parts.map((part) => narrowed(part, room, natural));
+      else if (parts) smaller[key] = narrowed(parts, room, natural);
+    }
+    return smaller;
+  };
+
   const embed = (place, specification, palette, narrow) =>
     vegaEmbed(place, specification, {
       actions: false,
@@ -61,16 +81,19 @@
     chart.room = place.clientWidth;
     chart.palette = colours(place);
     const dark = isLight(chart.palette.text);
-    const specification = dark ? onDark(chart.specification) : chart.specification;
+    let specification = dark ? onDark(chart.specification) : chart.specification;
     const narrow = chart.room < NARROW;
     chart.drawn?.finalize();
     chart.drawn = await embed(place, specification, chart.palette, narrow);
-    const natural = Number(place.querySelector("svg").getAttribute("width"));
-    if (natural > chart.room) {
+    for (const remedy of [fitted, stacked, narrowed]) {
+      const natural = Number(place.querySelector("svg").getAttribute("width"));
+      if (natural <= chart.room) break;
+      specification = remedy(specification, chart.room, natural);
       chart.drawn.finalize();
-      const smaller = fitted(specification, chart.room, natural);
-      chart.drawn = await embed(place, smaller, chart.palette, narrow);
+      chart.drawn = await embed(place, specification, chart.palette, narrow);
     }
+    // A picture has no parts; one with lists to choose from is a group of them.
+    if (place.querySelector("select, input")) place.setAttribute("role", "group");
   };
 
   // One drawing of a chart at a time; what is asked for meanwhile is done once, afterwards.
@@ -127,6 +150,8 @@
       chart.place.closest("figure")?.append(line); // beneath the caption
     }
     await Promise.all(charts.map(request));
+    document.documentElement.dataset.charts = "drawn";
+    performance.mark("charts drawn");
     // The charts have moved what a link into this page led to.
     const target = location.hash && document.getElementById(location.hash.slice(1));
     if (target) target.scrollIntoView();

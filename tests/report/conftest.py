@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from selenium import webdriver
+from selenium.webdriver.support.ui import WebDriverWait
 
 from analysis import paths
 from report import rendering
@@ -83,3 +85,36 @@ def browser() -> Iterator[webdriver.Chrome]:
     service = webdriver.ChromeService(executable_path=driver)
     with webdriver.Chrome(options=options, service=service) as chrome:
         yield chrome
+
+
+def open_page(
+    browser: webdriver.Chrome, address: str, *, width: int = 1280, scheme: str = "light"
+) -> None:
+    """Open a page on a screen of a width, in light or dark, and wait until its charts are drawn."""
+    preference = {"name": "prefers-color-scheme", "value": scheme}
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [preference]})
+    size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    browser.get_log("performance"), browser.get_log("browser")
+    browser.set_page_load_timeout(60)
+    browser.get(address)
+    drawn = (
+        "return !document.querySelector('div.chart') "
+        "|| document.documentElement.dataset.charts === 'drawn'"
+    )
+    WebDriverWait(browser, 60).until(lambda chrome: chrome.execute_script(drawn))
+
+
+def requested(browser: webdriver.Chrome) -> list[str]:
+    """Return the addresses that the page asked for since it was opened."""
+    events = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
+    sent = [event for event in events if event["method"] == "Network.requestWillBeSent"]
+    return [event["params"]["request"]["url"] for event in sent]
+
+
+def errors(browser: webdriver.Chrome) -> list[str]:
+    """Return what the console said was wrong since the page was opened."""
+    entries = browser.get_log("browser")
+    wrong = [entry["message"] for entry in entries if entry["level"] == "SEVERE"]
+    # A browser asks for this by itself.
+    return [message for message in wrong if "favicon.ico" not in message]

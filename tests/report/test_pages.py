@@ -1,21 +1,17 @@
-"""The rendered pages: what they say, that they need no network, and that the PDF is vector."""
+"""The rendered pages: what they say, where they lead, and that the PDF is vector."""
 
 from __future__ import annotations
 
-import http.server
-import json
 import re
-import threading
-from collections.abc import Iterator
-from functools import partial
+from html.parser import HTMLParser
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 import pypdf
-import pytest
-from selenium.webdriver.support.ui import WebDriverWait
 from sklearn.metrics import accuracy_score
 
 from analysis import paths, results
+from report import publication
 
 QMD = "\n".join(
     path.read_text(encoding="utf-8") for path in (paths.ROOT / "report" / "_paper").glob("*.qmd")
@@ -99,64 +95,80 @@ def test_no_page_contains_a_picture_in_pixels(site):
     assert "data:image" not in (site / "index.html").read_text("utf-8")
 
 
-class _Quiet(http.server.SimpleHTTPRequestHandler):
-    def log_message(self, *arguments: object) -> None:
-        pass
+class Links(HTMLParser):
+    """What a page refers to, and what can be referred to on it."""
+
+    def __init__(self, page: Path) -> None:
+        super().__init__()
+        self.targets: list[str] = []
+        self.names: set[str] = set()
+        self.feed(page.read_text("utf-8"))
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Note the attributes of one tag."""
+        for name, value in attrs:
+            if name == "id" and value:
+                self.names.add(value)
+            elif name in ("href", "src") and value:
+                self.targets.append(value)
 
 
-@pytest.fixture
-def address(site: Path, request: pytest.FixtureRequest) -> Iterator[str]:
-    if request.param == "file":
-        yield (site / "index.html").as_uri()
-        return
-    handler = partial(_Quiet, directory=str(site))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}/index.html"
-        server.shutdown()
+def test_no_link_within_the_site_is_broken(site):
+    pages = {path: Links(path) for path in site.glob("*.html")}
+    assert len(pages) >= 3
+    followed = 0
+    for page, links in pages.items():
+        for target in links.targets:
+            parts = urlsplit(target)
+            if parts.scheme:
+                assert parts.scheme in ("https", "data"), f"{page.name}: {target}"
+                continue
+            path = (page.parent / unquote(parts.path)).resolve() if parts.path else page
+            assert path.is_file(), f"{page.name}: {target}"
+            # Quarto's own buttons lead to the empty name.
+            if parts.fragment and path in pages:
+                assert unquote(parts.fragment) in pages[path].names, f"{page.name}: {target}"
+                followed += 1
+    assert followed > len(LABELS)
 
 
-@pytest.mark.parametrize("address", ["file", "http"], indirect=True)
-def test_every_chart_is_drawn_offline_without_an_error(browser, address):
-    browser.get_log("performance"), browser.get_log("browser")
-    browser.get(address)
-    drawn = "return document.querySelectorAll('div.chart svg').length"
-    WebDriverWait(browser, 20).until(lambda chrome: chrome.execute_script(drawn) >= len(FIGURES))
-    filled = "return document.querySelectorAll('div.chart:has(path[d])').length"
-    assert browser.execute_script(filled) == len(FIGURES)
-    errors = [entry for entry in browser.get_log("browser") if entry["level"] == "SEVERE"]
-    assert not [entry for entry in errors if "favicon.ico" not in entry["message"]]
-    messages = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
-    requested = [
-        message["params"]["request"]["url"]
-        for message in messages
-        if message["method"] == "Network.requestWillBeSent"
+def test_every_page_leads_to_every_other(site):
+    pages = {path.name for path in site.glob("*.html")}
+    for page in pages:
+        targets = {target.removeprefix("./") for target in Links(site / page).targets}
+        assert pages - {page} <= targets, page
+
+
+def test_the_data_page_offers_files_that_are_there(site, study_of):
+    targets = [
+        target for target in Links(site / "data.html").targets if "assets/downloads" in target
     ]
-    own = ("file:", "data:", "blob:", "chrome:", "http://127.0.0.1:")
-    assert requested and not [url for url in requested if not url.startswith(own)]
+    assert {Path(target).name for target in targets} == {
+        path.name for path in (site / "report" / "assets" / "downloads").iterdir()
+    }
+    assert f"{study_of}-results.zip" in {Path(target).name for target in targets}
 
 
-@pytest.mark.parametrize("width", [390, 1280])
-@pytest.mark.parametrize("address", ["file"], indirect=True)
-def test_the_page_does_not_scroll_sideways(browser, address, width):
-    size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500}
-    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
-    browser.get(address)
-    drawn = "return document.querySelectorAll('div.chart svg').length"
-    WebDriverWait(browser, 20).until(lambda chrome: chrome.execute_script(drawn) >= len(FIGURES))
-    excess = "return document.documentElement.scrollWidth - document.documentElement.clientWidth"
-    assert browser.execute_script(excess) <= 1
-    browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+def test_every_page_names_the_study_its_date_and_the_digest_of_its_results(site, study_of):
+    stored = results.load(study_of, folder=paths.ROOT / "build" / "results" / study_of)
+    for page in site.glob("*.html"):
+        text = text_of(page)
+        assert f"the study {study_of}" in text, page.name
+        assert publication.digest(stored)[:12] in text, page.name
 
 
-@pytest.mark.parametrize("address", ["file"], indirect=True)
-def test_the_right_predictions_can_be_hidden(browser, address):
-    browser.get(address)
-    shown = """
-        const cells = '#chart-confusion [aria-roledescription="rect mark"]';
-        const shown = (cell) => cell.getAttribute('opacity') !== '0';
-        return [...document.querySelectorAll(cells)].filter(shown).length;
-    """
-    WebDriverWait(browser, 20).until(lambda chrome: chrome.execute_script(shown) == 100)
-    browser.find_element("css selector", "#chart-confusion input[type=checkbox]").click()
-    WebDriverWait(browser, 5).until(lambda chrome: chrome.execute_script(shown) == 90)
+def test_the_home_page_says_what_readers_of_metadata_look_for(site):
+    page = (site / "index.html").read_text("utf-8")
+    title = "Failure Modes in Vision Models"
+    assert f"<title>{title}" in page and "Failure Modes contributors" in page
+    if "Preview</strong>, made without Quarto" in page:
+        return
+    for name, value in {
+        "citation_title": title,
+        "citation_author": "Failure Modes contributors",
+        "citation_publication_date": r"\d{4}/\d\d/\d\d",
+        "description": "The claims of a published notebook",
+    }.items():
+        assert re.search(rf'<meta name="{name}" content="{value}', page), name
+    assert f'<meta property="og:title" content="{title}"' in page
+    assert "<h2>Abstract" in page or "Abstract</" in page

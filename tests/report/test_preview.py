@@ -5,7 +5,6 @@ from __future__ import annotations
 import html
 import json
 import re
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -16,6 +15,7 @@ import pytest
 
 from report.preview import PreviewError, configuration, preview
 from report.rendering import find_quarto
+from tests.report.conftest import errors, open_page, requested
 
 QUARTO = "project:\n  output-dir: build/site\nstudy: demo\nexecute:\n  echo: false\n"
 BOTH = "---\ntitle: A *title*\nformat:\n  html: default\n  typst: default\n---\n\n"
@@ -233,33 +233,13 @@ def test_nothing_but_the_site_is_left(paper):
 
 
 @pytest.mark.parametrize("width", [390, 1280])
-def test_a_page_opened_as_a_file_has_no_error_and_no_sideways_scroll(paper, width):
-    chromium = shutil.which("chromium") or shutil.which("google-chrome")
-    driver = shutil.which("chromedriver")
-    if not chromium or not driver:
-        pytest.skip("no Chromium with its driver on the PATH")
-    from selenium import webdriver
-
-    options = webdriver.ChromeOptions()
-    options.binary_location = chromium
-    for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"):
-        options.add_argument(argument)
-    options.set_capability("goog:loggingPrefs", {"performance": "ALL", "browser": "ALL"})
-    service = webdriver.ChromeService(executable_path=driver)
-    with webdriver.Chrome(options=options, service=service) as browser:
-        size = {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": width < 500}
-        browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
-        browser.get((paper / "index.html").as_uri())
-        assert not browser.get_log("browser")
-        page = "document.documentElement"
-        assert browser.execute_script(f"return {page}.scrollWidth - {page}.clientWidth") <= 0
-        events = [
-            json.loads(entry["message"])["message"] for entry in browser.get_log("performance")
-        ]
-        sent = [
-            event["params"] for event in events if event["method"] == "Network.requestWillBeSent"
-        ]
-        assert sent and all(event["request"]["url"].startswith("file:") for event in sent)
+def test_a_page_opened_as_a_file_has_no_error_and_no_sideways_scroll(paper, browser, width):
+    open_page(browser, (paper / "index.html").as_uri(), width=width)
+    page = "document.documentElement"
+    assert browser.execute_script(f"return {page}.scrollWidth - {page}.clientWidth") <= 0
+    assert not errors(browser)
+    sent = requested(browser)
+    assert sent and all(url.startswith("file:") for url in sent)
 
 
 def test_a_cell_is_told_what_quarto_tells_it(tmp_path):

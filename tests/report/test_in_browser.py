@@ -1,0 +1,227 @@
+"""The pages in a browser without a network: on phones and wide screens, in light and in dark."""
+
+from __future__ import annotations
+
+import csv
+import http.server
+import importlib.util
+import io
+import json
+import re
+import threading
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+from xml.etree import ElementTree
+
+import pytest
+from selenium import webdriver
+
+from tests.report.conftest import errors, open_page, requested
+
+SCHEMES = ("light", "dark")
+# Text that belongs to the page's paper, and not to a mark that it stands on.
+CHART_TEXT = ".role-axis text, .role-legend text, .role-title text, .role-column-header text"
+
+
+def pages(site: Path) -> list[Path]:
+    """Return the pages of a site, the home page first."""
+    found = sorted(site.glob("*.html"), key=lambda page: (page.name != "index.html", page.name))
+    assert found[0].name == "index.html" and len(found) >= 3
+    return found
+
+
+class _Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *arguments: object) -> None:
+        pass
+
+
+@pytest.fixture(params=["file", "http"])
+def root(site: Path, request: pytest.FixtureRequest) -> Iterator[str]:
+    """Return the address of a site's folder, on disk and on a server."""
+    if request.param == "file":
+        yield f"{site.as_uri()}/"
+        return
+    handler = partial(_Quiet, directory=str(site))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/"
+        server.shutdown()
+
+
+def test_every_chart_is_drawn_offline_without_an_error(site, root, browser):
+    for page in pages(site):
+        open_page(browser, root + page.name)
+        charts = "[...document.querySelectorAll('div.chart')]"
+        count = page.read_text("utf-8").count('class="chart"')
+        empty = f"return {charts}.filter(chart => !chart.querySelector('svg path[d]'))"
+        assert browser.execute_script(f"return {charts}.length") == count
+        assert browser.execute_script(f"{empty}.map(chart => chart.id)") == [], page.name
+        assert errors(browser) == [], page.name
+        own = ("file:", "data:", "blob:", "chrome:", "http://127.0.0.1:")
+        addresses = requested(browser)
+        assert addresses and not [url for url in addresses if not url.startswith(own)]
+
+
+@pytest.mark.parametrize("width", [390, 1280, 1920])
+def test_no_page_scrolls_sideways_and_what_is_wide_can_be_moved_by_keyboard(site, browser, width):
+    for page in pages(site):
+        open_page(browser, page.as_uri(), width=width)
+        whole = "document.documentElement"
+        excess = browser.execute_script(f"return {whole}.scrollWidth - {whole}.clientWidth")
+        assert excess <= 0, page.name
+        unreachable = """
+            return [...document.querySelectorAll('.wide, pre')]
+              .filter(frame => frame.scrollWidth > frame.clientWidth && frame.offsetParent)
+              .filter(frame => frame.tabIndex !== 0 || frame.className === 'wide'
+                && !(frame.role === 'region' && frame.ariaLabel))
+              .map(frame => frame.outerHTML.slice(0, 100))
+        """
+        assert browser.execute_script(unreachable) == [], page.name
+
+
+def test_on_a_phone_the_text_of_charts_is_at_least_11_pixels_high(site, browser):
+    sizes = """
+        return [...document.querySelectorAll('div.chart svg')].flatMap(svg => {
+          const scale = svg.getBoundingClientRect().width / svg.viewBox.baseVal.width;
+          return [...svg.querySelectorAll('text')].filter(text => text.textContent.trim())
+            .map(text => [svg.closest('.chart').id, text.textContent,
+              scale * parseFloat(getComputedStyle(text).fontSize)]);
+        })
+    """
+    open_page(browser, (site / "index.html").as_uri(), width=390)
+    found = browser.execute_script(sizes)
+    assert len(found) > 100
+    assert [one for one in found if one[2] < 10.99] == []
+
+
+def luminance(colour: str) -> float:
+    """Return the relative luminance of an rgb(…) colour (WCAG 2.2)."""
+    channels = [int(value) / 255 for value in re.findall(r"\d+", colour)[:3]]
+    linear = [v / 12.92 if v <= 0.04045 else ((v + 0.055) / 1.055) ** 2.4 for v in channels]
+    return sum(weight * v for weight, v in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
+
+
+def contrast(one: str, other: str) -> float:
+    """Return the contrast of two rgb(…) colours, from 1 to 21 (WCAG 2.2)."""
+    low, high = sorted((luminance(one), luminance(other)))
+    return (high + 0.05) / (low + 0.05)
+
+
+def test_contrast_is_21_between_black_and_white_and_none_within_a_colour():
+    assert contrast("rgb(0, 0, 0)", "rgb(255, 255, 255)") == pytest.approx(21)
+    assert contrast("rgb(9, 99, 199)", "rgb(9, 99, 199)") == 1
+    # As published for this grey: the darkest that fails on white is #777777, at 4.48.
+    assert contrast("rgb(119, 119, 119)", "rgb(255, 255, 255)") == pytest.approx(4.48, abs=0.005)
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_the_text_of_charts_stands_out_from_the_page(site, browser, scheme):
+    open_page(browser, (site / "index.html").as_uri(), scheme=scheme)
+    paper = browser.execute_script("return getComputedStyle(document.body).backgroundColor")
+    assert (luminance(paper) > 0.5) == (scheme == "light")
+    fills = browser.execute_script(
+        "return [...new Set([...document.querySelectorAll(arguments[0])]"
+        ".map(text => getComputedStyle(text).fill))]",
+        CHART_TEXT,
+    )
+    assert fills and all(contrast(fill, paper) >= 4.5 for fill in fills), (fills, paper)
+
+
+@pytest.fixture(scope="module")
+def axe() -> str:
+    """Return the script that looks for what keeps people out."""
+    found = importlib.util.find_spec("axe_playwright_python")
+    return (Path(found.origin).parent / "axe.min.js").read_text("utf-8")
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_axe_finds_nothing_serious(site, browser, axe, scheme, width):
+    browser.set_script_timeout(120)
+    for page in pages(site):
+        open_page(browser, page.as_uri(), width=width, scheme=scheme)
+        browser.execute_script(axe)
+        found = browser.execute_async_script(
+            "const done = arguments[0];axe.run(document, {resultTypes: ['violations']}).then(done)"
+        )
+        assert len(found["passes"]) > 10
+        assert [
+            (page.name, one["id"], [node["target"] for node in one["nodes"]][:3])
+            for one in found["violations"]
+            if one["impact"] in ("serious", "critical")
+        ] == []
+
+
+def test_the_pages_are_light(site, browser):
+    loaded = {}
+    for page in pages(site):
+        open_page(browser, page.as_uri())
+        urls = [url for url in requested(browser) if url.startswith("file:")]
+        loaded[page.name] = {Path(unquote(urlsplit(url).path)) for url in urls}
+
+    def size(files: set[Path]) -> int:
+        return sum(path.stat().st_size for path in files)
+
+    home = loaded.pop("index.html")
+    assert size(home) <= 3_000_000
+    for name, files in loaded.items():
+        assert size(files - home) <= 500_000, name
+
+
+# What a link that a script makes and clicks would save.
+SAVED = """
+    const [button, done] = arguments;
+    HTMLAnchorElement.prototype.click = function () {
+      fetch(this.href).then(got => got.text()).then(text => done([this.download, text]));
+    };
+    button.click();
+"""
+
+
+def test_a_table_gives_its_data_as_csv(site, root, browser):
+    open_page(browser, root + "index.html")
+    count = "return document.querySelectorAll('[id^=tbl-]').length"
+    offered = "return document.querySelectorAll('[id^=tbl-] .figure-data button').length"
+    tables = "return document.querySelectorAll('[id^=tbl-] table').length"
+    assert browser.execute_script(count) > 5
+    assert browser.execute_script(offered) == browser.execute_script(tables)
+    button = browser.find_element("css selector", "#tbl-overall .figure-data button")
+    name, text = browser.execute_async_script(SAVED, button)
+    rows = list(csv.reader(io.StringIO(text)))
+    assert name == "overall.csv"
+    assert rows[0][:3] == ["digit", "images", "accuracy"]
+    assert [row[0] for row in rows[1:]] == ["all", *map(str, range(10))]
+    assert int(rows[1][1].replace(",", "")) == sum(int(row[1].replace(",", "")) for row in rows[2:])
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_a_figure_gives_itself_as_svg_for_white_paper(site, browser, scheme):
+    open_page(browser, (site / "index.html").as_uri(), scheme=scheme, width=390)
+    figures = "return document.querySelectorAll('div.chart').length"
+    buttons = browser.find_elements("css selector", "[id^=fig-] .figure-data button")
+    assert len(buttons) == browser.execute_script(figures)
+    button = browser.find_element("css selector", "#fig-fragility .figure-data button")
+    name, text = browser.execute_async_script(SAVED, button)
+    assert name == "fragility.svg"
+    root = ElementTree.fromstring(text)
+    assert root.tag.endswith("svg") and "FGSM" in "".join(root.itertext())
+    assert '"white"' in text and "#d" not in json.dumps(
+        [text.get("fill") for text in root.iter() if text.tag.endswith("}text")]
+    )
+    assert float(root.get("width")) > 400
+
+
+def test_what_follows_the_reader_follows(site, browser):
+    page = site / "index.html"
+    if 'id="TOC"' not in page.read_text("utf-8") or "Preview</strong>" in page.read_text("utf-8"):
+        pytest.skip("the preview's list of contents stays at the top")
+    open_page(browser, page.as_uri())
+    browser.execute_script("document.getElementById('sec-fragility').scrollIntoView()")
+    active = "return [...document.querySelectorAll('#TOC a.active')].map(link => link.textContent)"
+    webdriver.support.ui.WebDriverWait(browser, 10).until(
+        lambda chrome: any("fragility" in text for text in chrome.execute_script(active))
+    )
+    top = "return document.getElementById('TOC').getBoundingClientRect().top"
+    assert -1 <= browser.execute_script(top) < 900
