@@ -98,10 +98,8 @@ def open_page(
     browser.get_log("performance"), browser.get_log("browser")
     browser.set_page_load_timeout(60)
     browser.get(address)
-    drawn = (
-        "return !document.querySelector('div.chart') "
-        "|| document.documentElement.dataset.charts === 'drawn'"
-    )
+    # Without Vega there are no charts.
+    drawn = "return !window.vegaEmbed || document.documentElement.dataset.charts === 'drawn'"
     WebDriverWait(browser, 60).until(lambda chrome: chrome.execute_script(drawn))
 
 
