@@ -17,6 +17,7 @@ from xml.etree import ElementTree
 
 import pytest
 from selenium import webdriver
+from selenium.webdriver.support.ui import WebDriverWait
 
 from tests.report.conftest import errors, open_page, requested
 
@@ -129,6 +130,26 @@ def test_the_text_of_charts_stands_out_from_the_page(site, browser, scheme):
     assert fills and all(contrast(fill, paper) >= 4.5 for fill in fills), (fills, paper)
 
 
+def test_charts_follow_when_the_reader_changes_the_scheme(site, browser):
+    open_page(browser, (site / "index.html").as_uri(), scheme="light")
+    if not browser.execute_script("return 'quartoToggleColorScheme' in window"):
+        pytest.skip("the preview follows the reader's preference and has no toggle")
+
+    def legible(chrome: webdriver.Chrome) -> bool:
+        paper = chrome.execute_script("return getComputedStyle(document.body).backgroundColor")
+        title = "document.querySelector('div.chart svg .role-axis-title text')"
+        fill = chrome.execute_script(f"return {title} && getComputedStyle({title}).fill")
+        return luminance(paper) < 0.2 and fill and contrast(fill, paper) >= 4.5
+
+    assert not legible(browser)
+    browser.execute_script("window.quartoToggleColorScheme()")
+    try:
+        WebDriverWait(browser, 10).until(legible)
+    finally:
+        # The choice is remembered, and would be that of the pages that are opened next.
+        browser.execute_script("localStorage.clear()")
+
+
 @pytest.fixture(scope="module")
 def axe() -> str:
     """Return the script that looks for what keeps people out."""
@@ -220,7 +241,7 @@ def test_what_follows_the_reader_follows(site, browser):
     open_page(browser, page.as_uri())
     browser.execute_script("document.getElementById('sec-fragility').scrollIntoView()")
     active = "return [...document.querySelectorAll('#TOC a.active')].map(link => link.textContent)"
-    webdriver.support.ui.WebDriverWait(browser, 10).until(
+    WebDriverWait(browser, 10).until(
         lambda chrome: any("fragility" in text for text in chrome.execute_script(active))
     )
     top = "return document.getElementById('TOC').getBoundingClientRect().top"
