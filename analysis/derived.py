@@ -48,7 +48,7 @@ def conclude(store: Results) -> Results:
     try:
         count = claims.needed_resamples(study, claims.CONFIRMATORY)
         found = evidence.of_study(store, resamples=count)
-        tables = _tables(found, study.bootstrap)
+        tables = tables_beside(found, study.bootstrap)
     except NotTested as reason:
         found, tables = reason, {}
     # Tables of an earlier time, which now have nothing to be of, do not stay.
@@ -60,7 +60,8 @@ def conclude(store: Results) -> Results:
     return results.write_claims(store.with_manifest(derived=derived), judged)
 
 
-def _tables(found: Evidence, settings: Bootstrap) -> dict[str, pd.DataFrame]:
+def tables_beside(found: Evidence, settings: Bootstrap) -> dict[str, pd.DataFrame]:
+    """Return the tables that are written with the claims; their version is that of the claims."""
     level, resamples = settings.level, settings.resamples
     return {
         **confidence.tables(found, level=level, resamples=resamples),

@@ -61,7 +61,14 @@ def forecast(
     costs = {name: steps * trials[size][0] for name, (size, steps) in epochs.items()}
     costs |= {name: count * a_pass for name, count in passes.items()}
     steps = sum(count for _, count in trials.values())
-    return Forecast(costs, f"{steps} steps" if steps else f"{batch_count} batches")
+    measured = (
+        _counted(steps, "step", "steps") if steps else _counted(batch_count, "batch", "batches")
+    )
+    return Forecast(costs, measured)
+
+
+def _counted(number: int, one: str, several: str) -> str:
+    return f"{number} {one if number == 1 else several}"
 
 
 def _epochs_left(

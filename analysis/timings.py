@@ -15,6 +15,7 @@ from analysis.errors import UserError
 from analysis.files import written_whole
 from analysis.study import Section
 
+_PEAKS = "Peak memory while training, of a GPU's tensors or, without one, of the whole process:"
 PARTS = ("training", "fgsm", "grad-cam", "claims", "rendering")
 
 
@@ -140,7 +141,7 @@ def markdown(timings: Timings) -> str:
         f"{timings.device}; {timings.cores} cores; {timings.system}{load}. {packages}. "
         f"Revision {timings.revision or 'unknown'}, {timings.finished}.",
         "\n".join("| " + " | ".join(line) + " |" for line in lines),
-        *(["Peak memory while training:", "\n".join(peaks)] if peaks else []),
+        *([_PEAKS, "\n".join(peaks)] if peaks else []),
     ]
     return "\n\n".join(parts) + "\n"
 

@@ -56,7 +56,8 @@ def test_a_wrong_command_is_answered_in_one_line(
 def test_help_names_every_command(command: Command) -> None:
     status, out, _ = command("--help")
     assert status == 0
-    assert all(word in out for word in ("run", "status", "verify", "claims", "export", "import"))
+    commands = ("run", "status", "verify", "claims", "export", "import", "benchmark")
+    assert all(word in out for word in commands)
 
 
 @pytest.mark.parametrize("verb", ["run", "status", "verify"])

@@ -9,6 +9,7 @@ rounding.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,13 +19,13 @@ import pytest
 import torch
 from torch import nn
 
-from analysis import analyses, claims, estimates, probes, training
+from analysis import analyses, claims, derived, estimates, probes, training
 from analysis import model as models
 from analysis.analyses import ANALYSES
 from analysis.datasets import ImageSet
 from analysis.model import Classifier
 from analysis.results import AnalysisEntry, Manifest, Results, RunEntry, TrainingEntry, write_table
-from analysis.study import Study
+from analysis.study import Bootstrap, Study
 from tests import simulated
 from tests.conftest import CPU, small_study
 from tests.simulated import World
@@ -197,6 +198,38 @@ PINNED: dict[str, tuple[int, dict[str, float]]] = {
             "silent, share, simultaneous_low": 0.1788,
             "silent, share, high": 0.2428,
             "uncorrected correlation under exchanged photos, p": 0.0083,
+        },
+    ),
+    "tables beside the claims": (
+        1,
+        {
+            "calibration, error": 0.0563,
+            "calibration, high": 0.0858,
+            "calibration, low": 0.0251,
+            "calibration, temperature": 1.0582,
+            "reliability, accuracy": 0.8210,
+            "reliability, confidence": 0.8249,
+            "reliability, high": 0.8957,
+            "reliability, low": 0.7431,
+            "rows of calibration": 22.0000,
+            "rows of confidences": 120.0000,
+            "rows of reliability": 77.0000,
+            "rows of sanity": 8.0000,
+            "rows of selective": 100.0000,
+            "rows of suspects": 60.0000,
+            "sanity, auroc": 0.7083,
+            "sanity, high": 0.7205,
+            "sanity, low": 0.6962,
+            "selective, error": 0.1833,
+            "selective, high": 0.2039,
+            "selective, low": 0.1596,
+            "sure, as given, right": 0.8500,
+            "sure, as given, wrong under attack": 0.6373,
+            "sure, as given, wrong": 0.8578,
+            "sure, scaled, right": 0.5123,
+            "sure, scaled, wrong under attack": 0.2247,
+            "sure, scaled, wrong": 0.4963,
+            "suspects, confidence": 0.9500,
         },
     ),
 }
@@ -444,7 +477,43 @@ def numbers_of_claims() -> dict[str, float]:
     }
 
 
-@pytest.mark.parametrize("name", ["training", *ANALYSES, "estimates", "claims"])
+def numbers_of_tables_beside() -> dict[str, float]:
+    """The tables that are written with the claims, from made-up evidence."""
+    world = World(error=np.full(10, 0.2), answers=np.roll(np.eye(10), 1, axis=1), sure=0.9)
+    made_up = simulated.evidence(world, photos=600, repeats=3, resamples=120, seed=1)
+    generator = np.random.default_rng(2)
+    shape = made_up.predicted.shape
+    pointed = (generator.random(shape) < 0.6).astype(float)
+    measures = {name: generator.normal(size=shape) - pointed for name in estimates.MEASURES}
+    randomised = {name: generator.normal(size=shape) for name in estimates.MEASURES}
+    made_up = dataclasses.replace(
+        made_up,
+        saliency={"layer": measures},
+        randomised={"layer": randomised},
+        pointed={"layer": pointed},
+        index=np.arange(shape[1]),
+    )
+    found = derived.tables_beside(made_up, Bootstrap(resamples=100, level=0.9))
+    sizes = {f"rows of {name}": len(table) for name, table in found.items()}
+    means = {
+        f"{name}, {column}": table[column].mean()
+        for name, columns in {
+            "reliability": ("confidence", "accuracy", "low", "high"),
+            "calibration": ("error", "low", "high", "temperature"),
+            "selective": ("error", "low", "high"),
+            "sanity": ("auroc", "low", "high"),
+            "suspects": ("confidence",),
+        }.items()
+        for table in [found[name]]
+        for column in columns
+    }
+    sure = found["confidences"].query("low > 0.75").groupby(["scaling", "kind"])["share"].sum()
+    return sizes | means | {f"sure, {scaling}, {kind}": v for (scaling, kind), v in sure.items()}
+
+
+@pytest.mark.parametrize(
+    "name", ["training", *ANALYSES, "estimates", "claims", "tables beside the claims"]
+)
 def test_numbers_change_with_their_version_alone(
     name: str, study: Study, images: ImageSet, tables: dict[str, pd.DataFrame], tmp_path: Path
 ) -> None:
@@ -452,6 +521,8 @@ def test_numbers_change_with_their_version_alone(
         version, numbers = analyses.TRAINING_VERSION, numbers_of_training(study, images, tmp_path)
     elif name == "estimates":
         version, numbers = analyses.ESTIMATES_VERSION, numbers_of_estimates(study, tmp_path)
+    elif name == "tables beside the claims":
+        version, numbers = analyses.CLAIMS_VERSION, numbers_of_tables_beside()
     elif name == "claims":
         version, numbers = analyses.CLAIMS_VERSION, numbers_of_claims()
     else:

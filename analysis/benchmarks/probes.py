@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -55,9 +56,9 @@ def fgsm(at: Setting) -> list[Comparison]:
     epsilons, device = at.sizes.epsilons, at.pixels.device
     times = in_turns(
         {
-            "ours": lambda: sweep(at),
-            "limit": lambda: least_possible(at),
-            "peer": lambda: gradient_for_each_epsilon(at),
+            "ours": partial(sweep, at),
+            "limit": partial(least_possible, at),
+            "peer": partial(gradient_for_each_epsilon, at),
         },
         rounds=at.sizes.rounds,
         wait=waiting(device),
@@ -99,6 +100,7 @@ def gradient_for_each_epsilon(at: Setting) -> list[Tensor]:
         loss = F.cross_entropy(at.plain(pixels), at.labels)
         at.plain.zero_grad()
         loss.backward()
+        assert pixels.grad is not None
         moved = (pixels + epsilon * pixels.grad.sign()).clamp(0, 1)
         with torch.no_grad():
             predictions.append(at.plain(moved).argmax(dim=1))
@@ -114,8 +116,8 @@ def grad_cam(at: Setting) -> list[Comparison]:
     for layers in (at.sizes.layers[:1], at.sizes.layers):
         times = in_turns(
             {
-                "ours": lambda layers=layers: batched(at, layers),
-                "peer": lambda layers=layers: one_at_a_time(at, layers),
+                "ours": partial(batched, at, layers),
+                "peer": partial(one_at_a_time, at, layers),
             },
             rounds=at.sizes.rounds,
             wait=waiting(at.pixels.device),

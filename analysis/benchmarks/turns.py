@@ -28,7 +28,7 @@ def in_turns(
     """
     times = {name: np.empty(rounds) for name in calls}
     for number in range(-warm_up, rounds):
-        order = list(calls) if number % 2 == 0 else list(reversed(calls))
+        order = list(calls)[:: 1 if number % 2 == 0 else -1]
         for name in order:
             wait()
             begin = clock()
