@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -14,6 +15,7 @@ from report import figures
 from report.downloads import CLAIMS, archive_name
 from report.figures import Markdown
 
+_NUMBER = re.compile(r"\d+$")
 # How each kind of check reads, by the name that pandera gives it.
 _RANGES: Mapping[str, Callable[[dict[str, Any]], str]] = {
     "in_range": lambda of: f"{of['min_value']:.4g} to {of['max_value']:.4g}",
@@ -26,23 +28,38 @@ _RANGES: Mapping[str, Callable[[dict[str, Any]], str]] = {
 
 
 def columns(schema: pa.DataFrameSchema) -> pd.DataFrame:
-    """Return one row for each column of a table: its name, type, range and meaning.
+    """Return the columns of a table, each with its meaning, type and range.
 
-    Raises ``KeyError`` for a check that has no words yet.
+    Columns that differ in their number alone, such as the ten logits, share a row. Raises
+    ``KeyError`` for a check that has no words yet.
     """
-    rows = []
+    rows: dict[tuple[str, ...], list[str]] = {}
     for name, column in schema.columns.items():
         ranges = [_RANGES[check.name](check.statistics) for check in column.checks]
-        rows.append(
-            {
-                "column": f"`{name}`",
-                "type": str(column.dtype).partition("[")[0],
-                "range": "; ".join(ranges) or "any",
-                "missing": "allowed" if column.nullable else "no",
-                "meaning": column.description,
-            }
+        told = (
+            _NUMBER.sub("…", column.description or ""),
+            str(column.dtype).partition("[")[0],
+            "; ".join(ranges) or "any",
+            "allowed" if column.nullable else "no",
         )
-    return pd.DataFrame(rows)
+        rows.setdefault((_NUMBER.sub("", name), *told), []).append(name)
+    return pd.DataFrame(
+        [
+            {
+                "column": _span(names),
+                # What a reader of a narrow screen came for stands next to the name.
+                "meaning": schema.columns[names[0]].description if len(names) == 1 else meaning,
+                "type": kind,
+                "range": values,
+                "missing": missing,
+            }
+            for (_, meaning, kind, values, missing), names in rows.items()
+        ]
+    )
+
+
+def _span(names: list[str]) -> str:
+    return f"`{names[0]}`" if len(names) == 1 else f"`{names[0]}` to `{names[-1]}`"
 
 
 def tables() -> Markdown:
@@ -58,12 +75,11 @@ def tables() -> Markdown:
 def files(results: Results) -> Markdown:
     """Return the files that the manifest vouches for, with their rows and their SHA-256."""
     rows = [
-        (entry.file, name, f"{entry.rows:,}", entry.sha256)
-        for name, entry in results.manifest.entries()
+        (entry.file, f"{entry.rows:,}", entry.sha256) for _, entry in results.manifest.entries()
     ]
     if entry := results.manifest.claims:
-        rows.append((entry.file, "claims", f"{len(results.claims().claims):,}", entry.sha256))
-    listed = pd.DataFrame(sorted(rows), columns=["file", "table", "rows", "SHA-256"])
+        rows.append((entry.file, f"{len(results.claims().claims):,}", entry.sha256))
+    listed = pd.DataFrame(sorted(rows), columns=["file", "rows", "SHA-256"])
     for name in ("file", "SHA-256"):
         listed[name] = "`" + listed[name] + "`"
     return Markdown(_framed(listed))

@@ -208,7 +208,7 @@ def by_verdict(table: ClaimsTable, verdict: Verdict) -> str:
 
 def mark(verdict: Verdict) -> str:
     """Return a verdict as a shape and a word."""
-    return f"{SHAPES[verdict]} {verdict}"
+    return f"{SHAPES[verdict]}\N{NO-BREAK SPACE}{verdict}"
 
 
 def part_effect(claim: ClaimRecord, part: Part) -> str:

@@ -18,6 +18,9 @@
     return 0.3 * red + 0.6 * green + 0.1 * blue > 128;
   };
 
+  // In whole pixels, of which a chart is made, and never more than there are.
+  const roomIn = (place) => Math.floor(place.getBoundingClientRect().width);
+
   const colours = (place) => {
     const style = getComputedStyle(place);
     return { text: style.color, rule: style.getPropertyValue("--chart-rule") || style.color };
@@ -78,7 +81,7 @@
 
   const draw = async (chart) => {
     const { place } = chart;
-    chart.room = place.clientWidth;
+    chart.room = roomIn(place);
     chart.palette = colours(place);
     const dark = isLight(chart.palette.text);
     let specification = dark ? onDark(chart.specification) : chart.specification;
@@ -118,7 +121,7 @@
 
   const matches = ({ place, room, palette }) => {
     const now = colours(place);
-    return room === place.clientWidth && palette.text === now.text && palette.rule === now.rule;
+    return room === roomIn(place) && palette.text === now.text && palette.rule === now.rule;
   };
 
   // For use elsewhere: as on white paper, at its natural size, whatever the page looks like.

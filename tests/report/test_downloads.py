@@ -85,9 +85,11 @@ def test_the_claims_as_rows_say_what_the_claims_say(stored):
 def test_the_dictionary_has_every_column_of_every_table_with_its_meaning():
     text = dictionary.tables()
     for name, schema in SCHEMAS.items():
-        assert f"## `{name}`" in text
+        section = text.split(f"## `{name}`")[1].split("\n## ")[0]
         for column in schema.columns:
-            assert f"| `{column}` |" in text, (name, column)
+            # The ten logits share a row.
+            shown = "`logit_0` to `logit_9`" if column.startswith("logit_") else f"`{column}`"
+            assert f"| {shown} |" in section, (name, column)
 
 
 def test_a_range_is_that_which_the_schema_checks():
@@ -100,6 +102,24 @@ def test_a_range_is_that_which_the_schema_checks():
     rows = dictionary.columns(schema).set_index("column")
     assert rows["range"].tolist() == ["0 to 1", "a, b"]
     assert rows["missing"].tolist() == ["no", "allowed"]
+
+
+def test_columns_share_a_row_only_where_all_but_their_number_is_the_same():
+    columns = {
+        "a1": pa.Column(float, description="part 1"),
+        "a2": pa.Column(float, description="part 2"),
+        "a3": pa.Column(int, description="part 3"),
+        "q05": pa.Column(float, description="part 1"),
+    }
+    rows = dictionary.columns(pa.DataFrameSchema(columns))
+    assert rows["column"].tolist() == ["`a1` to `a2`", "`a3`", "`q05`"]
+    assert rows["meaning"].tolist() == ["part …", "part 3", "part 1"]
+
+
+def test_a_check_without_words_is_an_error_and_not_left_out():
+    column = pa.Column(str, pa.Check.str_matches("a"), description="a text")
+    with pytest.raises(KeyError, match="str_matches"):
+        dictionary.columns(pa.DataFrameSchema({"x": column}))
 
 
 def test_every_file_of_the_store_is_listed_with_its_sha256(stored):

@@ -16,6 +16,7 @@ from urllib.parse import unquote, urlsplit
 from xml.etree import ElementTree
 
 import pytest
+from selenium import webdriver
 from selenium.webdriver.support.ui import WebDriverWait
 
 from tests.report.conftest import errors, open_page, requested
@@ -134,6 +135,26 @@ def test_the_text_of_charts_stands_out_from_the_page(site, browser, scheme):
         CHART_TEXT,
     )
     assert fills and all(contrast(fill, paper) >= 4.5 for fill in fills), (fills, paper)
+
+
+def test_charts_follow_when_the_reader_changes_the_scheme(site, browser):
+    open_page(browser, (site / "index.html").as_uri(), scheme="light")
+    if not browser.execute_script("return 'quartoToggleColorScheme' in window"):
+        pytest.skip("the preview follows the reader's preference and has no toggle")
+
+    def legible(chrome: webdriver.Chrome) -> bool:
+        paper = chrome.execute_script("return getComputedStyle(document.body).backgroundColor")
+        title = "document.querySelector('div.chart svg .role-axis-title text')"
+        fill = chrome.execute_script(f"return {title} && getComputedStyle({title}).fill")
+        return luminance(paper) < 0.2 and fill and contrast(fill, paper) >= 4.5
+
+    assert not legible(browser)
+    browser.execute_script("window.quartoToggleColorScheme()")
+    try:
+        WebDriverWait(browser, 10).until(legible)
+    finally:
+        # The choice is remembered, and would be that of the pages that are opened next.
+        browser.execute_script("localStorage.clear()")
 
 
 @pytest.fixture(scope="module")
