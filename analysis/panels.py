@@ -27,10 +27,8 @@ from analysis.saliency import grad_cam
 from analysis.study import Run, Study
 
 # Orange is seen on the greys of any photo; a map at its maximum leaves a third of the photo.
-_COLOUR = (1.0, 0.45, 0.0)
+_COLOUR = (255, 115, 0)
 _STRENGTH = 0.67
-# As ITU-R BT.601 weighs them, which Pillow follows.
-_LUMINANCE = (0.299, 0.587, 0.114)
 _KINDS = {name: "uint8" for name in ("label", "predicted", "attacked_predicted")} | {
     name: "float32" for name in ("confidence", "attacked_confidence")
 }
@@ -38,17 +36,18 @@ _KINDS = {name: "uint8" for name in ("label", "predicted", "attacked_predicted")
 
 @dataclass(frozen=True)
 class Panels:
-    """What is drawn of N images, at the network's input size, in [0, 1] pixel units.
+    """What is drawn of N images, in [0, 1] pixel units.
 
-    ``clean``, ``perturbation``, ``attacked`` and the ``overlays`` of both maps are
-    (N, 3, size, size); ``predicted`` and ``confidence`` hold those of the clean and of the attacked
-    images, each (N,); ``mapped`` tells which maps are not zero everywhere, each bool (N,).
+    ``clean`` (N, 3, height, width) are the images themselves; ``perturbation``, magnified, and
+    ``attacked`` (N, 3, size, size) have the network's input size. Of the clean and of the attacked
+    images there are ``maps``, each (N, size, size) with 1 at its maximum; ``predicted`` and
+    ``confidence``, each (N,); and ``mapped``, bool (N,), false where a map is zero everywhere.
     """
 
     clean: Tensor
     perturbation: Tensor
     attacked: Tensor
-    overlays: tuple[Tensor, Tensor]
+    maps: tuple[Tensor, Tensor]
     predicted: tuple[Tensor, Tensor]
     confidence: tuple[Tensor, Tensor]
     mapped: tuple[Tensor, Tensor]
@@ -64,33 +63,43 @@ def panels(classifier: Classifier, batch: Batch, *, layer: str, epsilon: float) 
         outcomes = [classifier(seen).softmax(dim=1).max(dim=1) for seen in (clean, attacked)]
     maps = [grad_cam(classifier, seen, layers=[layer])[1][layer] for seen in (clean, attacked)]
     return Panels(
-        clean=clean,
+        clean=batch.pixels,
         perturbation=(0.5 + pictures.MAGNIFICATION * (attacked - clean)).clamp(0, 1),
         attacked=attacked,
-        overlays=(overlay(clean, maps[0]), overlay(clean, maps[1])),
+        maps=(upsampled(maps[0], size=classifier.size), upsampled(maps[1], size=classifier.size)),
         predicted=(outcomes[0].indices, outcomes[1].indices),
         confidence=(outcomes[0].values, outcomes[1].values),
         mapped=(maps[0].amax(dim=(1, 2)) > 0, maps[1].amax(dim=(1, 2)) > 0),
     )
 
 
-def overlay(pixels: Tensor, maps: Tensor) -> Tensor:
-    """Return pixels (N, 3, size, size) in grey with maps (N, rows, columns) over them in colour.
-
-    A map is upsampled bilinearly, and its own maximum has the full strength.
-    """
-    grey = (pixels * pixels.new_tensor(_LUMINANCE).view(3, 1, 1)).sum(dim=1, keepdim=True)
-    large = F.interpolate(maps.unsqueeze(1), size=pixels.shape[-2:], mode="bilinear")
-    largest = large.amax(dim=(2, 3), keepdim=True)
-    strength = _STRENGTH * large / torch.where(largest > 0, largest, 1)
-    return grey * (1 - strength) + pixels.new_tensor(_COLOUR).view(3, 1, 1) * strength
+def upsampled(maps: Tensor, *, size: int) -> Tensor:
+    """Return maps (N, rows, columns) upsampled bilinearly to (N, size, size), each largest at 1."""
+    large = F.interpolate(maps.unsqueeze(1), size=(size, size), mode="bilinear").squeeze(1)
+    largest = large.amax(dim=(1, 2), keepdim=True)
+    return large / torch.where(largest > 0, largest, 1)
 
 
 def png(pixels: Tensor) -> bytes:
     """Return pixels (3, height, width) in [0, 1] as a PNG file of 8 bits."""
     levels = (pixels * 255).round().to(torch.uint8).permute(1, 2, 0).cpu().numpy()
+    return _encoded(Image.fromarray(levels))
+
+
+def veil(strength: Tensor) -> bytes:
+    """Return a map (height, width) in [0, 1] as a PNG file of one colour, as opaque as it is large.
+
+    It is to lie over a picture, of which it leaves a third at its maximum.
+    """
+    levels = (strength * _STRENGTH * 255).round().to(torch.uint8).cpu().numpy()
+    image = Image.new("RGB", levels.shape[::-1], _COLOUR)
+    image.putalpha(Image.fromarray(levels))
+    return _encoded(image)
+
+
+def _encoded(image: Image.Image) -> bytes:
     buffer = io.BytesIO()
-    Image.fromarray(levels).save(buffer, format="PNG", optimize=True)
+    image.save(buffer, format="PNG", optimize=True)
     return buffer.getvalue()
 
 
@@ -165,8 +174,8 @@ def _rows(part: Panels) -> list[dict[str, object]]:
             "clean": png(part.clean[number]),
             "perturbation": png(part.perturbation[number]),
             "attacked": png(part.attacked[number]),
-            "clean_map": png(part.overlays[0][number]) if part.mapped[0][number] else None,
-            "attacked_map": png(part.overlays[1][number]) if part.mapped[1][number] else None,
+            "clean_map": veil(part.maps[0][number]) if part.mapped[0][number] else None,
+            "attacked_map": veil(part.maps[1][number]) if part.mapped[1][number] else None,
         }
         for number in range(len(part.clean))
     ]

@@ -70,10 +70,12 @@ SCHEMA = pandera.DataFrameSchema(
         "epsilon": pandera.Column(
             "float64", pandera.Check.in_range(0, 1), description="size of the perturbation"
         ),
-        "clean": _png("the image at the network's input size"),
-        "perturbation": _png("what the attack adds, magnified, on grey"),
-        "attacked": _png("the image with it, rounded to 8 bits"),
-        "clean_map": _png("Grad-CAM of the first layer over the image", missing=True),
+        "clean": _png("the image"),
+        "perturbation": _png(
+            "what the attack adds at the network's input size, magnified, on grey"
+        ),
+        "attacked": _png("the image with it at that size, rounded to 8 bits"),
+        "clean_map": _png("Grad-CAM of the first layer, to lie over the image", missing=True),
         "attacked_map": _png("the same of the attacked image", missing=True),
     },
     unique=_IMAGE,

@@ -10,11 +10,15 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Execution:
-    """One execution of a page: in print or for the web, and the study that it shows."""
+    """One execution of a page: in print or for the web, and the study that it shows.
+
+    ``local`` tells that the page stays on this machine.
+    """
 
     print: bool
     study: str
     offset: str
+    local: bool = False
 
 
 def current() -> Execution:
@@ -33,4 +37,5 @@ def current() -> Execution:
         print=not info["format"]["pandoc"]["to"].startswith("html"),
         study=info["format"]["metadata"]["study"],
         offset="../" * depth,
+        local=info["format"]["metadata"].get("local") is True,
     )
