@@ -115,7 +115,7 @@ def figure(row: tuple) -> str:
         ),
     ]
     caption = (
-        f"Labelled {row.label}, {read}; under attack {attacked}. "
+        f"Labelled {row.label}, read as {row.predicted}, under attack as {row.attacked_predicted}. "
         f"Image {row.index} of {row.split}, run {row.run}."
     )
     return (
