@@ -7,6 +7,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from analysis.errors import UserError
+
 
 @dataclass(frozen=True)
 class Execution:
@@ -24,7 +26,8 @@ class Execution:
 def current() -> Execution:
     """Return what the file named by ``QUARTO_EXECUTE_INFO`` says (Quarto 1.8 or later).
 
-    Outside a rendering, in a notebook say, it is the web and the study ``svhn-subset``.
+    Outside a rendering, in a notebook say, it is the web and the study ``svhn-subset``. Raises
+    ``UserError`` for a page that is not in the profile's list, which Quarto tells no study.
     """
     name = os.environ.get("QUARTO_EXECUTE_INFO")
     if not name:
@@ -33,9 +36,15 @@ def current() -> Execution:
     document = Path(info["document-path"]).parent
     project = Path(os.environ.get("QUARTO_PROJECT_ROOT", document))
     depth = len(document.resolve().relative_to(project.resolve()).parts)
+    metadata = info["format"]["metadata"]
+    if "study" not in metadata:
+        raise UserError(
+            f"{Path(info['document-path']).name} is not a page of this profile.\n"
+            "Render it with a profile that has it under `render`, such as demo or local."
+        )
     return Execution(
         print=not info["format"]["pandoc"]["to"].startswith("html"),
-        study=info["format"]["metadata"]["study"],
+        study=metadata["study"],
         offset="../" * depth,
-        local=info["format"]["metadata"].get("local") is True,
+        local=metadata.get("local") is True,
     )

@@ -82,6 +82,18 @@ def test_a_page_knows_that_it_is_local(tmp_path, monkeypatch, local, told):
     assert execution.current().local is told
 
 
+def test_a_page_that_the_profile_does_not_have_is_told_so(tmp_path, monkeypatch):
+    info = {
+        "document-path": str(tmp_path / "pictures.qmd"),
+        "format": {"pandoc": {"to": "html"}, "metadata": {}},
+    }
+    (tmp_path / "info.json").write_text(json.dumps(info), encoding="utf-8")
+    monkeypatch.setenv("QUARTO_EXECUTE_INFO", str(tmp_path / "info.json"))
+    monkeypatch.delenv("QUARTO_PROJECT_ROOT", raising=False)
+    with pytest.raises(UserError, match=r"pictures.qmd is not a page of this profile\.\nRender"):
+        Gallery.open()
+
+
 def test_images_that_are_not_drawn_are_refused_on_pages_that_may_be_published(demo, monkeypatch):
     stored = of_svhn(demo)
     # Even where the pictures are at hand.
