@@ -18,8 +18,8 @@ benchmark: $(FULL)/ready  ## time the probes beside their peers, and the pages
 	$(FULL)/bin/python -m pytest tests/benchmark_probes.py -s
 	$(FULL)/bin/python -m pytest tests/report/benchmark_pages.py --benchmark-only
 
-clean:  ## remove rendered pages, environments, checkpoints; results stay
-	find build -mindepth 1 -maxdepth 1 ! -name results -exec rm -r {} +
+clean:  ## remove rendered pages, environments, checkpoints; results and pictures stay
+	find build -mindepth 1 -maxdepth 1 ! -name results ! -name pictures -exec rm -r {} +
 
 $(REPORT)/ready: pyproject.toml
 	$(PYTHON) -m venv $(REPORT)

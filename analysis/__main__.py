@@ -1,4 +1,4 @@
-"""The command line: ``python -m analysis run|status|verify|claims|export|import|benchmark``."""
+"""The command line of the analysis, ``python -m analysis COMMAND``; see ``--help``."""
 
 from __future__ import annotations
 
@@ -106,6 +106,18 @@ def _claims(options: argparse.Namespace) -> int:
     return 0
 
 
+def _pictures(options: argparse.Namespace) -> int:
+    chosen = study.load(options.study)
+    if results.load_if_any(chosen.name) is None:
+        raise results.none_yet(paths.results(chosen.name), options.study)
+    from analysis import panels, pipeline
+
+    device = pipeline.choose_device(options.device)
+    path = panels.draw(chosen, data=options.data, device=device)
+    print(f"{path}  {path.stat().st_size / 1e3:.0f} kB")
+    return 0
+
+
 def _export(options: argparse.Namespace) -> int:
     from analysis import exchange
 
@@ -178,6 +190,19 @@ def _parser() -> argparse.ArgumentParser:
     )
     claims.add_argument("--json", action="store_true", help="everything, for machines")
     claims.set_defaults(command=_claims)
+    pictures = commands.add_parser(
+        "pictures",
+        help="draw the single images that the tables single out",
+        description="Draw images that are chosen by rule: clean, under attack, and with Grad-CAM. "
+        "It needs the data and the weights of the runs. Pictures of SVHN are for this machine "
+        "alone: they lie in build/local, and only the profile local shows them.",
+    )
+    pictures.add_argument("study", help="a study's name, or a path to a study file")
+    pictures.add_argument("--device", help="cpu or cuda; chosen by itself where left out")
+    pictures.add_argument(
+        "--data", type=Path, default=paths.data(), help="folder of the data files"
+    )
+    pictures.set_defaults(command=_pictures)
     _add_exchange(commands)
     _add_benchmark(commands)
     return parser

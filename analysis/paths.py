@@ -30,3 +30,13 @@ def cache() -> Path:
 def results(study: str) -> Path:
     """Return the folder of one study's cached results."""
     return _folder("FAILURE_MODES_RESULTS", ROOT / "build" / "results") / study
+
+
+def pictures() -> Path:
+    """Return the folder of pictures that are this project's own, and so in the repository."""
+    return ROOT / "build" / "pictures"
+
+
+def local() -> Path:
+    """Return the folder of what must not leave this machine, which git ignores."""
+    return ROOT / "build" / "local"

@@ -127,6 +127,8 @@ def test_results_of_a_study_are_at_most_10_mb(name: str) -> None:
         ("build/cache/demo/0123/r0f0/weights.safetensors", True),
         ("build/site/index.html", True),
         ("build/local/index.html", True),
+        ("build/local/svhn-subset/pictures.parquet", True),
+        ("build/pictures/demo.parquet", False),
         ("build/results/demo/manifest.json", False),
         ("build/results/benchmark/benchmark.json", False),
         ("build/results/demo/history-r0f0-0123456789ab.parquet", False),

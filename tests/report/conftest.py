@@ -24,7 +24,7 @@ def copy_of_project(folder: Path) -> Path:
     """Copy what rendering reads, so that tests touch neither the pages nor the results here."""
     ignored = shutil.ignore_patterns("__pycache__")
     project = folder / "project"
-    for name in ("analysis", "report", "build/results"):
+    for name in ("analysis", "report", "build/results", "build/pictures"):
         shutil.copytree(paths.ROOT / name, project / name, ignore=ignored)
     for path in (*paths.ROOT.glob("*.qmd"), *paths.ROOT.glob("_quarto*.yml")):
         shutil.copy(path, project)

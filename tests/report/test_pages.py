@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import re
 from html.parser import HTMLParser
 from pathlib import Path
@@ -10,7 +11,7 @@ from urllib.parse import unquote, urlsplit
 import pypdf
 from sklearn.metrics import accuracy_score
 
-from analysis import paths, results
+from analysis import paths, pictures, results
 from report import publication
 
 QMD = "\n".join(
@@ -92,7 +93,43 @@ def test_the_fonts_of_the_pdf_are_embedded(site):
 
 def test_no_page_contains_a_picture_in_pixels(site):
     assert not [path for path in site.rglob("*") if path.suffix.lower() in RASTER]
-    assert "data:image" not in (site / "index.html").read_text("utf-8")
+    for page in site.glob("*.html"):
+        found = "data:image/png" in page.read_text("utf-8")
+        assert found == (page.name == "pictures.html"), page.name
+
+
+def test_single_images_are_shown_of_drawn_digits_alone(site, study_of):
+    page = site / "pictures.html"
+    assert page.is_file() == (study_of == "demo")
+    if study_of != "demo":
+        return
+    stored = results.load(study_of, folder=paths.ROOT / "build" / "results" / study_of)
+    table = pictures.read(stored)
+    content = page.read_text("utf-8")
+    for row in table.itertuples():
+        assert f'id="{row.split}-{row.index}"' in content
+        for panel in pictures.PANELS:
+            image = getattr(row, panel)
+            assert image is None or base64.b64encode(image).decode() in content
+    images = [attributes for name, attributes in Tags(page).found if name == "img"]
+    shown = sum(table[panel].notna().sum() for panel in pictures.PANELS)
+    assert len([one for one in images if one["src"].startswith("data:image/png")]) == shown
+    assert all(re.search(r"labelled \d", one["alt"]) for one in images)
+    text = text_of(page)
+    assert "0.015 (3.8 levels), magnified 20 times" in text and "Not drawn yet" not in text
+
+
+class Tags(HTMLParser):
+    """The tags of a page, with their attributes."""
+
+    def __init__(self, page: Path) -> None:
+        super().__init__()
+        self.found: list[tuple[str, dict[str, str | None]]] = []
+        self.feed(page.read_text("utf-8"))
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Note one tag."""
+        self.found.append((tag, dict(attrs)))
 
 
 class Links(HTMLParser):
