@@ -10,7 +10,6 @@ from analysis.verdicts import ClaimRecord, ClaimsTable, Judgement
 from report import findings
 from report.charts import ORIGINAL, OURS
 
-_SIDES = {"above": "> ", "below": "< ", "within": "within ±"}
 _UNITS = {"difference of shares": " points", "standard deviations": " SD"}
 COLUMNS = (
     *("claim", "heading", "name", "source", "verdict", "side", "threshold", "unit"),
@@ -38,8 +37,8 @@ def heading(claim: ClaimRecord) -> str:
     """Return the id of a claim with what it says of its effect, short enough for a phone."""
     if claim.side is None or claim.threshold is None:
         return claim.id
-    threshold = findings.number(claim.threshold, claim.unit) + _UNITS.get(claim.unit, "")
-    return f"{claim.id}: {claim.effect} {_SIDES[claim.side]}{threshold}"
+    threshold = findings.threshold(claim, short=True) + _UNITS.get(claim.unit, "")
+    return f"{claim.id}: {claim.effect} {threshold}"
 
 
 def _rows(claim: ClaimRecord, judgement: Judgement, source: str) -> list[dict[str, object]]:

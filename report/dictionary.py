@@ -28,7 +28,7 @@ _RANGES: Mapping[str, Callable[[dict[str, Any]], str]] = {
 
 
 def columns(schema: pa.DataFrameSchema) -> pd.DataFrame:
-    """Return the columns of a table, each with its meaning, type and range.
+    """Return the columns of a table, each with its meaning and its values: their type and range.
 
     Columns that differ in their number alone, such as the ten logits, share a row. Raises
     ``KeyError`` for a check that has no words yet.
@@ -40,7 +40,7 @@ def columns(schema: pa.DataFrameSchema) -> pd.DataFrame:
             _NUMBER.sub("…", column.description or ""),
             str(column.dtype).partition("[")[0],
             "; ".join(ranges) or "any",
-            "allowed" if column.nullable else "no",
+            ", or missing" if column.nullable else "",
         )
         rows.setdefault((_NUMBER.sub("", name), *told), []).append(name)
     return pd.DataFrame(
@@ -49,9 +49,7 @@ def columns(schema: pa.DataFrameSchema) -> pd.DataFrame:
                 "column": _span(names),
                 # What a reader of a narrow screen came for stands next to the name.
                 "meaning": schema.columns[names[0]].description if len(names) == 1 else meaning,
-                "type": kind,
-                "range": values,
-                "missing": missing,
+                "values": f"{kind}, {values}{missing}",
             }
             for (_, meaning, kind, values, missing), names in rows.items()
         ]
@@ -73,15 +71,11 @@ def tables() -> Markdown:
 
 
 def files(results: Results) -> Markdown:
-    """Return the files that the manifest vouches for, with their rows and their SHA-256."""
-    rows = [
-        (entry.file, f"{entry.rows:,}", entry.sha256) for _, entry in results.manifest.entries()
-    ]
+    """Return the files that the manifest vouches for, with their rows."""
+    rows = [(f"`{entry.file}`", f"{entry.rows:,}") for _, entry in results.manifest.entries()]
     if entry := results.manifest.claims:
-        rows.append((entry.file, f"{len(results.claims().claims):,}", entry.sha256))
-    listed = pd.DataFrame(sorted(rows), columns=["file", "rows", "SHA-256"])
-    for name in ("file", "SHA-256"):
-        listed[name] = "`" + listed[name] + "`"
+        rows.append((f"`{entry.file}`", f"{len(results.claims().claims):,}"))
+    listed = pd.DataFrame(sorted(rows), columns=["file", "rows"])
     return Markdown(_framed(listed))
 
 

@@ -1,7 +1,8 @@
 """How a chart or a table enters a page: interactive for the web, vector for print.
 
-The output of a cell is of one kind alone, chosen by the format: Markdown and SVG offered together
-give an empty figure in Typst, HTML and SVG together make the page load scripts from elsewhere.
+The output of a cell is of one kind alone, Markdown with a raw block of the format at hand: Markdown
+and SVG offered together give an empty figure in Typst, HTML and SVG together make the page load
+scripts from elsewhere.
 """
 
 from __future__ import annotations
@@ -37,13 +38,24 @@ class Figure:
     execution: Execution
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
-        if self.execution.print:
-            return {"image/svg+xml": self.svg()}
-        return {"text/markdown": self.markdown()}
+        shown = self.typst() if self.execution.print else self.markdown()
+        return {"text/markdown": shown}
 
     def svg(self) -> str:
-        """Return the chart as SVG, in a font that the PDF has."""
-        return vl_convert.vegalite_to_svg(self._specification(_PRINT_FONT))
+        """Return the chart as SVG, for print in a font that the PDF has, else on white."""
+        font, background = (
+            (_PRINT_FONT, "transparent") if self.execution.print else (_WEB_FONT, "white")
+        )
+        return vl_convert.vegalite_to_svg(self._specification(font, background))
+
+    def typst(self) -> str:
+        """Return a raw Typst block: the chart as SVG, with its alternative text.
+
+        As an image file it would come without: what is computed has no place to put the text.
+        """
+        # Typst's strings are escaped as those of JSON are, as far as these two need any.
+        content, text = (json.dumps(one, ensure_ascii=False) for one in (self.svg(), self.alt_text))
+        return _raw("typst", f'#image(bytes({content}), format: "svg", alt: {text})')
 
     def markdown(self) -> str:
         """Return a raw HTML block: the chart's place, its specification, and links beneath."""
@@ -57,10 +69,10 @@ class Figure:
             f"Data (CSV)</a> · drawn by <code>{self.function}</code></p>"
         )
 
-    def _specification(self, font: str) -> dict:
+    def _specification(self, font: str, background: str = "transparent") -> dict:
         chart = self.chart.configure(
             font=font,
-            background="transparent",
+            background=background,
             axis=alt.AxisConfig(
                 labelFontSize=12, labelFlush=False, titleFontSize=12, titleFontWeight="normal"
             ),
@@ -89,7 +101,11 @@ def scripts(execution: Execution) -> Markdown:
 
 def raw_html(content: str) -> str:
     """Return Markdown that passes HTML through untouched."""
-    return f"```{{=html}}\n{content}\n```"
+    return _raw("html", content)
+
+
+def _raw(kind: str, content: str) -> str:
+    return f"```{{={kind}}}\n{content}\n```"
 
 
 def csv_link(table: pd.DataFrame) -> str:

@@ -147,6 +147,7 @@ RULES = (
 # How parts are called in a sentence, where their names would not do.
 _PARTS = {"as given": "the softmax", "scaled": "the scaled softmax"}
 _SIDES = {"above": "more than", "below": "less than", "within": "no more than"}
+_SIGNS = {"above": "> ", "below": "< ", "within": "within ±"}
 
 
 def finding(claim: ClaimRecord) -> str:
@@ -180,7 +181,7 @@ def original_finding(claim: ClaimRecord) -> str:
         return "The original's published numbers cannot be put to this test."
     return (
         f"By the same test on the original's published numbers the claim is "
-        f"{_named(judgement.verdict)}: {_evidence(claim, judgement)}."
+        f"{_named(judgement.verdict)}: {_effects(claim, judgement)}."
     )
 
 
@@ -208,7 +209,7 @@ def by_verdict(table: ClaimsTable, verdict: Verdict) -> str:
 
 def mark(verdict: Verdict) -> str:
     """Return a verdict as a shape and a word."""
-    return f"{SHAPES[verdict]}\N{NO-BREAK SPACE}{verdict}"
+    return f"{SHAPES[verdict]} {verdict}"
 
 
 def part_effect(claim: ClaimRecord, part: Part) -> str:
@@ -227,11 +228,14 @@ def detectable(claim: ClaimRecord, part: Part) -> str:
     return "none" if part.detectable is None else number(part.detectable, claim.unit)
 
 
-def threshold(claim: ClaimRecord) -> str:
-    """Return where a claim puts its effect, such as ``more than 1.25``."""
+def threshold(claim: ClaimRecord, *, short: bool = False) -> str:
+    """Return where a claim puts its effect: ``more than 1.25``, or in short ``> 1.25``."""
     if claim.side is None or claim.threshold is None:
         return "none"
-    return f"{_SIDES[claim.side]} {number(claim.threshold, claim.unit)}{_unit(claim.unit)}"
+    value = number(claim.threshold, claim.unit)
+    if short:
+        return f"{_SIGNS[claim.side]}{value}"
+    return f"{_SIDES[claim.side]} {value}{_unit(claim.unit)}"
 
 
 def number(value: float, unit: Unit) -> str:
@@ -250,12 +254,12 @@ def number(value: float, unit: Unit) -> str:
     return text.replace("-", "−")
 
 
-def beside(one: Beside) -> str:
-    """Return a share that stands beside a claim as per cent, with its interval if it has one."""
-    text = number(one.value, "share")
+def beside(one: Beside, unit: Unit) -> str:
+    """Return a value that stands beside a claim, with its interval if it has one."""
+    text = number(one.value, unit)
     if one.low is None or one.high is None:
         return text
-    return f"{text} ({number(one.low, 'share')} to {number(one.high, 'share')})"
+    return f"{text} ({number(one.low, unit)} to {number(one.high, unit)})"
 
 
 def pointing(measure: str, row: pd.Series) -> str:
@@ -280,10 +284,11 @@ def _sentence(claim: ClaimRecord, judgement: Judgement) -> str:
     if not judgement.parts:
         return f"{start} ({judgement.reason})."
     glue = ";" if ":" in start else ":"
-    return f"{start}{glue} {_evidence(claim, judgement)}."
+    asks = f"and the claim asks for {threshold(claim)}"
+    return f"{start}{glue} {_effects(claim, judgement)}, {asks}."
 
 
-def _evidence(claim: ClaimRecord, judgement: Judgement) -> str:
+def _effects(claim: ClaimRecord, judgement: Judgement) -> str:
     each = [part_effect(claim, part) for part in judgement.parts]
     if len(each) > 1:
         names = [_PARTS.get(part.name, part.name) for part in judgement.parts]
@@ -291,10 +296,7 @@ def _evidence(claim: ClaimRecord, judgement: Judgement) -> str:
     unit = _unit(claim.unit)
     inside = f", in{unit}," if unit else ""
     reason = f" ({judgement.reason})" if judgement.reason else ""
-    return (
-        f"the {claim.effect}{inside} is {listed(each)}{reason}, and the claim asks for "
-        f"{threshold(claim)}"
-    )
+    return f"the {claim.effect}{inside} is {listed(each)}{reason}"
 
 
 def _unit(unit: Unit) -> str:

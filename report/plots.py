@@ -147,17 +147,20 @@ class Plots:
             return self._not_measured(
                 "perturbations", "The size of the perturbations has not been measured yet."
             )
-        measure = data["measure"].iloc[0]
+        measure, side = data[["measure", "resolution"]].iloc[0]
         values = data.loc[
-            (data["measure"] == measure) & (data["attack"] == ATTACKS["fgsm"]), "value"
+            (data["measure"] == measure)
+            & (data["resolution"] == side)
+            & (data["attack"] == ATTACKS["fgsm"]),
+            "value",
         ]
         return self._figure(
             "perturbations",
             charts.perturbations,
             data,
             "Similarity of perturbed and clean images against the size of the perturbation, for "
-            f"each attack. Under FGSM the {measure}, falls from {values.max():.3f} to "
-            f"{values.min():.3f}.",
+            f"each attack. Under FGSM the {measure} at {side}×{side} pixels falls from "
+            f"{values.max():.3f} to {values.min():.3f}.",
             attacks=list(ATTACKS.values()),
         )
 

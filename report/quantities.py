@@ -207,10 +207,17 @@ class Quantities:
         """Return the chance of any wrong verdict that the tests allow for."""
         return f"{100 * self.claims.alpha:.0f}%"
 
-    def beside(self, name: str, what: str) -> str:
-        """Return a share that stands beside a claim; that it was not measured where it is not."""
+    def beside(self, name: str, what: str, *, points: bool = False) -> str:
+        """Return a share that stands beside a claim; that it was not measured where it is not.
+
+        A difference of shares is in percentage ``points``.
+        """
         found = [one for one in self.claim(name).study.beside if one.name == what]
-        return findings.beside(found[0]) if found else NOT_MEASURED
+        if not found:
+            return NOT_MEASURED
+        if points:
+            return f"{findings.beside(found[0], 'difference of shares')} percentage points"
+        return findings.beside(found[0], "share")
 
     def value_beside(self, name: str, what: str, form: str) -> str:
         """Return a number that stands beside a claim, in a form such as ``.2f``."""

@@ -191,13 +191,10 @@ def similarity(quantities: Quantities) -> pd.DataFrame:
     keys = ["measure", "attack", "resolution", "epsilon"]
     sums = rows.groupby(keys, as_index=False)[["total", "images"]].sum()
     sums = sums.sort_values(["measure", "resolution"], ascending=False, kind="stable")
-    headed = [
-        f"{SIMILARITIES[measure]}, {side}×{side} pixels"
-        for measure, side in zip(sums["measure"], sums["resolution"], strict=True)
-    ]
     return pd.DataFrame(
         {
-            "measure": headed,
+            "measure": sums["measure"].map(SIMILARITIES),
+            "resolution": sums["resolution"],
             "attack": sums["attack"].map(ATTACKS),
             "epsilon": sums["epsilon"],
             "levels": LEVELS * sums["epsilon"],

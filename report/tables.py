@@ -18,6 +18,8 @@ from report.quantities import (
     per_cent_interval,
 )
 
+NO_BREAK = "\N{NO-BREAK SPACE}"
+
 
 class Tables:
     """The tables of one study."""
@@ -29,8 +31,7 @@ class Tables:
         """Return every claim with its verdict here and on the original's numbers, as a table."""
         rows = [
             {
-                "claim": claim.statement,
-                "name": claim.id,
+                "claim": f"{claim.statement} *{claim.id}*",
                 "this study": findings.mark(claim.study.verdict),
                 "the original": findings.mark(claim.original.verdict),
             }
@@ -42,15 +43,14 @@ class Tables:
         """Return the effect of each part of each tested claim, as a table."""
         rows = [
             {
-                "claim": claim.id,
-                "part": part.name,
+                "claim": _part(claim.id, part.name) if len(judgement.parts) > 1 else claim.id,
                 "of": source,
                 "effect": findings.number(part.effect, claim.unit),
                 "interval": _ends(claim, part.low, part.high),
                 "simultaneous interval": _ends(
                     claim, part.simultaneous_low, part.simultaneous_high
                 ),
-                "claimed": findings.threshold(claim),
+                "claimed": findings.threshold(claim, short=True),
                 "verdict": findings.mark(part.verdict),
                 "turns at": findings.turns(claim, part),
                 "detectable": findings.detectable(claim, part),
@@ -80,10 +80,8 @@ class Tables:
             {
                 "study": row.study,
                 "question": row.question,
-                "layer": row.layer,
-                "measure": row.measure,
-                "AUROC": f"{row.auroc:.2f}",
-                "interval": f"{row.low:.2f} to {row.high:.2f}",
+                "measure": f"{row.measure}, {row.layer}",
+                "AUROC": f"{row.auroc:.2f} ({row.low:.2f} to {row.high:.2f})",
                 "can tell": findings.mark(row.verdict),
             }
             for row in self.quantities.sanity.itertuples()
@@ -155,10 +153,8 @@ class Tables:
                 {
                     "digit": group,
                     "images": f"{ours['images']:,}",
-                    "accuracy": per_cent(ours["value"]),
-                    "interval": per_cent_interval(ours),
-                    "original": per_cent(theirs["value"]),
-                    "original's interval": per_cent_interval(theirs),
+                    "this study": _with_interval(ours),
+                    "the original": _with_interval(theirs),
                 }
             )
         return figures.table(pd.DataFrame(rows))
@@ -184,7 +180,7 @@ class Tables:
     def _attacked_cell(self, attack: str, epsilon: float) -> str:
         rows = self.quantities.rows("accuracy", attack=attack, epsilon=epsilon)
         row = rows[rows["group"] == "all"]
-        return per_cent(row["value"].iloc[0]) if len(row) else NOT_MEASURED
+        return per_cent(row["value"].iloc[0]) if len(row) else "–"
 
     def deviations(self) -> Markdown:
         """Return where the study departs from the original, as a table."""
@@ -222,6 +218,14 @@ class Tables:
     def _group(self, quantity: str, group: str) -> pd.Series:
         rows = self.quantities.rows(quantity)
         return rows[rows["group"] == group].iloc[0]
+
+
+def _with_interval(row: pd.Series) -> str:
+    return f"{per_cent(row['value'])} ({per_cent_interval(row)})"
+
+
+def _part(claim: str, part: str) -> str:
+    return f"{claim}, {part.replace(' ', NO_BREAK)}"
 
 
 def _ends(claim: ClaimRecord, low: float, high: float) -> str:

@@ -79,8 +79,23 @@
       renderer: "svg",
     });
 
+  // The same chart, beginning with what its reader has chosen: a list holds one field's value.
+  const chosen = (specification, view) => ({
+    ...specification,
+    params: specification.params?.map((parameter) => {
+      const { name, select, bind } = parameter;
+      if (!bind) return parameter;
+      return { ...parameter, value: view.signal(select ? `${name}_${select.fields[0]}` : name) };
+    }),
+  });
+
+  const remember = (chart) => {
+    if (chart.drawn) chart.specification = chosen(chart.specification, chart.drawn.view);
+  };
+
   const draw = async (chart) => {
     const { place } = chart;
+    remember(chart);
     chart.room = roomIn(place);
     chart.palette = colours(place);
     const dark = isLight(chart.palette.text);
@@ -125,8 +140,10 @@
   };
 
   // For use elsewhere: as on white paper, at its natural size, whatever the page looks like.
-  const save = async ({ place, specification }) => {
-    const onPaper = { ...specification, background: "white" };
+  const save = async (chart) => {
+    const { place } = chart;
+    if (!chart.busy) remember(chart);
+    const onPaper = { ...chart.specification, background: "white" };
     const drawn = await embed(document.createElement("div"), onPaper, PAPER, false);
     const link = document.createElement("a");
     link.href = URL.createObjectURL(

@@ -12,6 +12,7 @@ from report.charts.style import (
     BLUE,
     DARK,
     ESTIMATE,
+    FONT_SIZE,
     GREEN,
     GREY,
     LONG,
@@ -83,11 +84,11 @@ def accuracy_against_epsilon(
     ).properties(width=WIDTH, height=340)
 
 
-def perturbations(similarity: pd.DataFrame, *, attacks: Sequence[str]) -> alt.FacetChart:
-    """Return how alike perturbed and clean images are against ε, one panel a measure.
+def perturbations(similarity: pd.DataFrame, *, attacks: Sequence[str]) -> alt.ConcatChart:
+    """Return how alike perturbed and clean images are against ε, one panel a measure and size.
 
-    ``similarity`` has the columns measure (as its panel is headed), attack, levels (ε in 8-bit
-    levels) and value; ``attacks`` as above.
+    ``similarity`` has the columns measure, resolution (pixels a side), attack, levels (ε in 8-bit
+    levels) and value; ``attacks`` as above. The panels of one measure share their axis.
     """
     there = set(similarity["attack"])
     names = [name for name in attacks if name in there]
@@ -95,25 +96,30 @@ def perturbations(similarity: pd.DataFrame, *, attacks: Sequence[str]) -> alt.Fa
         scale(names, _of(there, attacks, styles)) for styles in (_COLOURS, _DASHES, _SHAPES)
     )
     legend = alt.Legend(orient="top", columns=1, symbolOpacity=1)
-    base = alt.Chart(similarity).encode(
-        x=levels_axis(sorted(set(similarity["levels"]))),
-        y=alt.Y("value:Q", title=None, scale=alt.Scale(zero=False)),
-        color=alt.Color("attack:N", title=None, scale=colours, legend=legend),
-        tooltip=tooltip("measure", "attack", ("levels", ".2f"), ("value", ".4f")),
-    )
-    lines = base.mark_line(strokeWidth=2).encode(
-        strokeDash=alt.StrokeDash("attack:N", title=None, scale=dashes, legend=legend)
-    )
-    points = base.mark_point(filled=True, size=50, opacity=1).encode(
-        shape=alt.Shape("attack:N", title=None, scale=shapes, legend=legend)
-    )
-    panels = alt.Facet("measure:N", title=None, sort=list(dict.fromkeys(similarity["measure"])))
-    return (
-        layered(lines, points)
-        .properties(width=_PANEL, height=150)
-        .facet(facet=panels, columns=2, spacing=36)
-        .resolve_scale(y="independent")
-    )
+    ticks = sorted(set(similarity["levels"]))
+
+    def panel(rows: pd.DataFrame, heading: str, axis: alt.Scale) -> alt.LayerChart:
+        base = alt.Chart(rows).encode(
+            x=levels_axis(ticks),
+            y=alt.Y("value:Q", title=None, scale=axis),
+            color=alt.Color("attack:N", title=None, scale=colours, legend=legend),
+            tooltip=tooltip("measure", "attack", ("levels", ".2f"), ("value", ".4f")),
+        )
+        lines = base.mark_line(strokeWidth=2).encode(
+            strokeDash=alt.StrokeDash("attack:N", title=None, scale=dashes, legend=legend)
+        )
+        points = base.mark_point(filled=True, size=50, opacity=1).encode(
+            shape=alt.Shape("attack:N", title=None, scale=shapes, legend=legend)
+        )
+        title = alt.Title(heading, fontSize=FONT_SIZE, fontWeight="normal")
+        return layered(lines, points).properties(width=_PANEL, height=150, title=title)
+
+    panels = []
+    for measure, alike in similarity.groupby("measure", sort=False):
+        axis = alt.Scale(domain=[alike["value"].min(), alike["value"].max()], nice=True)
+        for side, rows in alike.groupby("resolution", sort=False):
+            panels.append(panel(rows, f"{measure}, {side}×{side} pixels", axis))
+    return alt.concat(*panels, columns=2, spacing=30)
 
 
 def connection(errors: pd.DataFrame, *, under: str) -> alt.LayerChart:
@@ -169,8 +175,8 @@ def aggregate(accuracy: pd.DataFrame) -> alt.FacetChart:
     )
     panels = alt.Facet("measure:N", title=None, sort=list(dict.fromkeys(accuracy["measure"])))
     return (
-        points.properties(width=_PANEL - 12, height=180)
-        .facet(facet=panels, columns=2, spacing=48)
+        points.properties(width=_PANEL - 24, height=180)
+        .facet(facet=panels, columns=2, spacing=40)
         .resolve_scale(y="independent")
     )
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import io
+import re
 import zipfile
 
 import pandas as pd
 import pandera.pandas as pa
+import pyarrow.parquet as pq
 import pytest
 
 from analysis import paths, results
@@ -100,8 +102,7 @@ def test_a_range_is_that_which_the_schema_checks():
         }
     )
     rows = dictionary.columns(schema).set_index("column")
-    assert rows["range"].tolist() == ["0 to 1", "a, b"]
-    assert rows["missing"].tolist() == ["no", "allowed"]
+    assert rows["values"].tolist() == ["float64, 0 to 1", "string, a, b, or missing"]
 
 
 def test_columns_share_a_row_only_where_all_but_their_number_is_the_same():
@@ -122,8 +123,11 @@ def test_a_check_without_words_is_an_error_and_not_left_out():
         dictionary.columns(pa.DataFrameSchema({"x": column}))
 
 
-def test_every_file_of_the_store_is_listed_with_its_sha256(stored):
-    text = dictionary.files(stored)
-    for path in stored.folder.iterdir():
-        digest = hashlib.sha256(path.read_bytes()).hexdigest()
-        assert (path.name == MANIFEST) != (f"| `{path.name}` |" in text and digest in text)
+def test_every_file_of_the_store_is_listed_with_its_rows(stored):
+    listed = dict(re.findall(r"^\| `(.+)` \| ([\d,]+) \|$", dictionary.files(stored), re.MULTILINE))
+    files = {path.name for path in stored.folder.iterdir()} - {MANIFEST}
+    assert set(listed) == files
+    for name in files - {"claims.json"}:
+        rows = pq.read_metadata(stored.folder / name).num_rows
+        assert listed[name] == f"{rows:,}", name
+        assert hashlib.sha256((stored.folder / name).read_bytes()).hexdigest()[:12] in name

@@ -10,6 +10,7 @@ import pytest
 from selenium import webdriver
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
+from selenium.webdriver.support.expected_conditions import staleness_of
 from selenium.webdriver.support.ui import Select, WebDriverWait
 from sklearn.metrics import confusion_matrix
 
@@ -131,6 +132,26 @@ def test_a_click_on_a_cell_chooses_its_digit_and_its_reading(page):
     WebDriverWait(page, 5).until(lambda chrome: "A 2 read as 7" in words(chrome))
     chosen = {name: each.first_selected_option.text for name, each in lists(page).items()}
     assert (chosen["digit"], chosen["predicted"]) == ("2", "7")
+
+
+def test_a_choice_outlives_a_redraw(page):
+    chosen = lists(page)["digit"].first_selected_option.text
+    other = "1" if chosen != "1" else "2"
+    lists(page)["digit"].select_by_visible_text(other)
+    lists(page)["levels"].select_by_index(3)
+    WebDriverWait(page, 5).until(lambda chrome: f"What a {other} is taken for" in words(chrome))
+    height, width = (page.get_window_size()[side] for side in ("height", "width"))
+    drawn = page.find_element(By.CSS_SELECTOR, "#chart-explorer svg")
+    try:
+        page.set_window_size(width - 300, height)
+        WebDriverWait(page, 10).until(staleness_of(drawn))
+        WebDriverWait(page, 10).until(
+            lambda chrome: f"What a {other} is taken for" in words(chrome)
+        )
+        assert lists(page)["digit"].first_selected_option.text == other
+        assert lists(page)["levels"].first_selected_option.text.startswith("2.5 levels")
+    finally:
+        page.set_window_size(width, height)
 
 
 def test_a_choice_takes_less_than_a_second(page):

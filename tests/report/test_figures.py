@@ -10,6 +10,7 @@ import re
 import altair as alt
 import pandas as pd
 import pytest
+import typst
 
 from report import charts, figures
 from report.execution import Execution
@@ -40,12 +41,23 @@ def figure(chart: alt.TopLevelMixin, data: pd.DataFrame, execution: Execution) -
     return Figure("digits", chart, 'a "quoted" <text>', data, "report.charts.x", execution)
 
 
-def test_on_the_web_a_figure_is_markdown_alone_and_in_print_svg_alone(by_digit):
-    chart = charts.class_error(by_digit)
-    assert list(figure(chart, by_digit, WEB)._repr_mimebundle_()) == ["text/markdown"]
-    bundle = figure(chart, by_digit, PRINT)._repr_mimebundle_()
-    assert list(bundle) == ["image/svg+xml"]
-    assert bundle["image/svg+xml"].startswith("<svg")
+@pytest.mark.parametrize(("page", "block"), [(WEB, "```{=html}"), (PRINT, "```{=typst}")])
+def test_a_figure_is_one_raw_block_of_the_format_at_hand_alone(by_digit, page, block):
+    bundle = figure(charts.class_error(by_digit), by_digit, page)._repr_mimebundle_()
+    assert list(bundle) == ["text/markdown"]
+    lines = bundle["text/markdown"].splitlines()
+    assert lines[0] == block and lines[-1] == "```"
+    assert [line for line in lines if line.startswith("```")] == [block, "```"]
+
+
+def test_in_print_typst_finds_the_drawing_and_its_alternative_text(by_digit, tmp_path):
+    shown = figure(charts.class_error(by_digit), by_digit, PRINT)
+    image = shown.typst().splitlines()[1]
+    ask = f"#context {{ let it = {image[1:]}; assert(it.alt == {json.dumps(shown.alt_text)}); it }}"
+    source = tmp_path / "page.typ"
+    source.write_text(f"{image}\n{ask}")
+    content = typst.compile(source, format="svg").decode()
+    assert content.count("<image") == 2
 
 
 def test_the_specification_on_the_page_is_the_chart_with_its_data(by_digit):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import html
 import re
 from html.parser import HTMLParser
 from pathlib import Path
@@ -74,6 +75,25 @@ def test_the_pdf_has_the_sections_and_no_picture_in_pixels(site):
     # The charts are there as drawings with text, so each axis title can be read.
     for title in ("size of the perturbation", "predicted", "spread of the Grad-CAM map"):
         assert title in text.replace("\n", " "), title
+
+
+def test_the_pdf_says_of_every_figure_what_the_page_says_of_it(site):
+    found = []
+
+    def walk(element):
+        element = element.get_object()
+        if isinstance(element, pypdf.generic.DictionaryObject):
+            found.extend([element["/Alt"]] if "/Alt" in element else [])
+            element = element.get("/K", pypdf.generic.ArrayObject())
+        if isinstance(element, pypdf.generic.ArrayObject):
+            for child in element:
+                walk(child)
+
+    walk(pypdf.PdfReader(site / "index.pdf").root_object["/StructTreeRoot"])
+    page = (site / "index.html").read_text("utf-8")
+    said = [html.unescape(text) for text in re.findall(r'role="img" aria-label="(.*?)"', page)]
+    assert len(said) == len(FIGURES)
+    assert set(found) == set(said)
 
 
 def test_the_fonts_of_the_pdf_are_embedded(site):
