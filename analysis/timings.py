@@ -20,7 +20,7 @@ PARTS = ("training", "fgsm", "grad-cam", "claims", "rendering")
 
 
 class Spread(Section):
-    """The median of some values, between their quartiles."""
+    """The median of some values, between the least and the greatest of them."""
 
     median: float
     low: float
@@ -29,8 +29,8 @@ class Spread(Section):
     @classmethod
     def of(cls, values: Sequence[float] | np.ndarray) -> Spread:
         """Return the spread of values."""
-        low, median, high = np.quantile(np.asarray(values, dtype=float), [0.25, 0.5, 0.75])
-        return cls(median=float(median), low=float(low), high=float(high))
+        found = np.asarray(values, dtype=float)
+        return cls(median=float(np.median(found)), low=float(found.min()), high=float(found.max()))
 
 
 class Comparison(Section):
@@ -110,10 +110,10 @@ def write(timings: Timings, path: Path) -> list[Path]:
 
 
 def table(timings: Timings) -> pd.DataFrame:
-    """Return one row of text for each comparison: medians, with quartiles in parentheses."""
+    """Return one row of text for each comparison: medians, with the least and the greatest."""
     rows = [
         {
-            "": one.name,
+            "what": one.name,
             "unit": one.unit,
             "here": _said(one.ours),
             "beside": f"{one.against} ({one.kind})",
@@ -122,7 +122,7 @@ def table(timings: Timings) -> pd.DataFrame:
         }
         for one in timings.comparisons
     ]
-    return pd.DataFrame(rows, columns=["", "unit", "here", "beside", "there", "ratio"])
+    return pd.DataFrame(rows, columns=["what", "unit", "here", "beside", "there", "ratio"])
 
 
 def markdown(timings: Timings) -> str:
@@ -136,7 +136,7 @@ def markdown(timings: Timings) -> str:
         "# Benchmark",
         "**Tiny sizes, to try the benchmark out: these numbers say nothing.**"
         if timings.quick
-        else "Median (first to third quartile), measured in turns. A ratio is what was measured "
+        else "Median (least to greatest round), measured in turns. A ratio is what was measured "
         "here over what stands beside it: of images/s more is better, of seconds less.",
         f"{timings.device}; {timings.cores} cores; {timings.system}{load}. {packages}. "
         f"Revision {timings.revision or 'unknown'}, {timings.finished}.",

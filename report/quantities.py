@@ -10,7 +10,7 @@ from functools import cached_property
 
 import pandas as pd
 
-from analysis import published, results
+from analysis import published, results, timings
 from analysis.datasets.counts import SUBSET
 from analysis.results import Results, RunEntry
 from analysis.study import CLASSES, Study
@@ -510,6 +510,19 @@ class Quantities:
     def data_digest(self) -> str:
         """Return the first digits of the data's digest."""
         return self.results.manifest.data_digest[:12]
+
+    @property
+    def benchmark(self) -> str:
+        """Return where and when the benchmark was made, and the memory that training took."""
+        found = timings.read()
+        if found is None:
+            return "It has not been made yet"
+        peaks = [f"{peak.mebibytes:,.0f} MiB with {peak.name}" for peak in found.peaks]
+        memory = f"; training took at most {findings.listed(peaks)}" if peaks else ""
+        return (
+            f"Measured on {found.device}, with torch {found.packages['torch']}, on "
+            f"{found.finished[:10]}{memory}"
+        )
 
     @property
     def completeness(self) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from analysis import published
+from analysis import published, timings
 from analysis.verdicts import ClaimRecord
 from report import deviations, figures, findings
 from report.figures import Markdown
@@ -18,6 +18,7 @@ from report.quantities import (
     per_cent_interval,
 )
 
+NO_BENCHMARK = "No benchmark has been kept."
 NO_BREAK = "\N{NO-BREAK SPACE}"
 
 
@@ -214,6 +215,11 @@ class Tables:
             for name, versions in found.items()
         ]
         return figures.table(pd.DataFrame(rows))
+
+    def benchmark(self) -> Markdown:
+        """Return how fast the project is beside limits and peers, as a table."""
+        found = timings.read()
+        return figures.table(timings.table(found)) if found else Markdown(NO_BENCHMARK)
 
     def _group(self, quantity: str, group: str) -> pd.Series:
         rows = self.quantities.rows(quantity)

@@ -28,7 +28,7 @@ def told(comparison: Comparison) -> float:
     ours, theirs, ratio = comparison.ours, comparison.theirs, comparison.ratio
     print(f"\n{comparison.name}, beside {comparison.against} ({comparison.kind})")
     print(f"  {ours.median:.2f} s, beside {theirs.median:.2f} s: {ratio.median:.2f} of it")
-    print(f"  middle half of {comparison.rounds} rounds: {ratio.low:.2f} to {ratio.high:.2f}")
+    print(f"  {comparison.rounds} rounds: {ratio.low:.2f} to {ratio.high:.2f}")
     return ratio.median
 
 

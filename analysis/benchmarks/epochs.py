@@ -27,15 +27,21 @@ from analysis.timings import Comparison, Peak
 # The original's.
 _RATE = 3e-4
 _GPU_STEPS = 10
+# How many batches the fast setting puts into one.
+_FAST = 8
 Steps = Callable[[], object]
 
 
-def training_speed(sizes: Sizes, *, device: torch.device) -> tuple[list[Comparison], list[Peak]]:
+def training_speed(
+    sizes: Sizes, *, device: torch.device, fast: bool | None = None
+) -> tuple[list[Comparison], list[Peak]]:
     """Time some steps of the project's epoch loop, of bare steps, and of the original's loop.
 
     All train the same architecture on the same drawn images, in float32, and but for the original
-    in bfloat16 too; the project's convolutions are the deterministic ones, as in every run.
+    in bfloat16 too; the project's convolutions are the deterministic ones, as in every run. On a
+    GPU, or where it is asked for, the large batches of the fast setting are timed as well.
     """
+    fast = device.type == "cuda" if fast is None else fast
     if device.type == "cuda":
         sizes = replace(sizes, steps=sizes.steps * _GPU_STEPS)
     study = study_of(sizes)
@@ -51,13 +57,20 @@ def training_speed(sizes: Sizes, *, device: torch.device) -> tuple[list[Comparis
         half = precision == "bfloat16"
         calls[precision] = _ours(study, precision, images, positions, device=device)
         calls[f"{precision}, bare"] = bare(sizes, images, device=device, half=half)
+    if fast:
+        large = replace(sizes, batch=sizes.batch * _FAST, steps=max(1, sizes.steps // _FAST))
+        calls["fast"] = _ours(study_of(large), "bfloat16", images, positions, device=device)
+        calls["fast, bare"] = bare(large, images, device=device, half=True)
     times = in_turns(calls, rounds=sizes.rounds, wait=waiting(device))
     count = sizes.steps * sizes.batch
     where = f"training {sizes.model.name} at {sizes.model.size}×{sizes.model.size}"
 
     def row(ours: str, theirs: str, against: str, kind: Literal["limit", "peer"]) -> Comparison:
-        precision = "bfloat16" if ours == "compiled" else ours
-        name = f"{where}, {precision}" + (", bare and compiled" if ours == "compiled" else "")
+        said = {
+            "compiled": "bfloat16, bare and compiled",
+            "fast": f"bfloat16, batches of {sizes.batch * _FAST}",
+        }
+        name = f"{where}, {said.get(ours, ours)}"
         return compared(name, times[ours], times[theirs], against=against, kind=kind, images=count)
 
     found = [
@@ -66,6 +79,9 @@ def training_speed(sizes: Sizes, *, device: torch.device) -> tuple[list[Comparis
         row("float32", "original", "the original's loop", "peer"),
         row("bfloat16", "original", "the original's loop, in float32", "peer"),
     ]
+    if fast:
+        found.append(row("fast", "fast, bare", "bare steps on resized images", "limit"))
+        found.append(row("fast", "original", "the original's loop, in float32", "peer"))
     if device.type == "cuda":
         loop = "the original's loop, in float32, 4 workers"
         found.append(row("bfloat16", "original, workers", loop, "peer"))

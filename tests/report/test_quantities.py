@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import recall_score
 
-from analysis import paths, published, results, study
+from analysis import paths, published, results, study, timings
 from report import deviations
 from report.execution import Execution
 from report.paper import Paper
@@ -80,3 +80,43 @@ def test_only_complete_repeats_are_shown(stored):
     assert set(partial.predictions["run"]) == {first[0], "r0f1"}
     assert set(partial.of_layer("maps", partial.layer)["run"]) == {first[0], "r0f1"}
     assert partial.completeness.startswith("The study plans 4 runs")
+
+
+# ------------------------------------------------------------------------------ the benchmark
+
+
+def test_the_benchmark_is_told_as_it_was_kept(paper, monkeypatch):
+    spread = timings.Spread(median=2, low=1, high=3)
+    kept = timings.Timings(
+        quick=False,
+        device="a processor",
+        system="a system",
+        cores=2,
+        load=None,
+        packages={"torch": "2.0"},
+        revision=None,
+        finished="2025-01-02T00:00:00+00:00",
+        comparisons=(
+            timings.Comparison(
+                name="a",
+                against="b",
+                kind="peer",
+                unit="s",
+                ours=spread,
+                theirs=spread,
+                ratio=spread,
+                rounds=3,
+            ),
+        ),
+        peaks=(timings.Peak(name="float32", mebibytes=1234.5),),
+    )
+    monkeypatch.setattr(timings, "read", lambda: kept)
+    assert paper.tables.benchmark().splitlines()[-1].endswith("| 2 (1 to 3) |")
+    said = paper.quantities.benchmark
+    assert "a processor, with torch 2.0, on 2025-01-02" in said and "1,234 MiB" in said
+
+
+def test_without_a_benchmark_the_page_says_so(paper, monkeypatch):
+    monkeypatch.setattr(timings, "read", lambda: None)
+    assert paper.tables.benchmark() == "No benchmark has been kept."
+    assert paper.quantities.benchmark == "It has not been made yet"
