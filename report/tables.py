@@ -118,29 +118,37 @@ class Tables:
 
     def bounds(self) -> Markdown:
         """Return the claims about classes without the candidates for a wrong label, as a table."""
-        rows = [
-            {"claim": claim.id, "effect": one.name, "value": findings.number(one.value, claim.unit)}
-            for claim in self.quantities.claims.claims
-            for one in claim.study.beside
-            if ", without " in one.name
-        ]
+        rows: dict[tuple[str, str], dict[str, str]] = {}
+        for claim in self.quantities.claims.claims:
+            whole = {part.name: part.effect for part in claim.study.parts}
+            for one in claim.study.beside:
+                part, found, left_out = one.name.partition(", without ")
+                if not found:
+                    continue
+                row = rows.setdefault(
+                    (claim.id, part),
+                    {
+                        "claim": _part(claim.id, part) if len(whole) > 1 else claim.id,
+                        "claimed": findings.threshold(claim, short=True),
+                        "all images": findings.number(whole[part], claim.unit),
+                    },
+                )
+                row[f"without {left_out}"] = findings.number(one.value, claim.unit)
         if not rows:
             return Markdown("There are no candidates, and so no bounds.")
-        return figures.table(pd.DataFrame(rows))
+        return figures.table(pd.DataFrame(rows.values()))
 
     def suspects(self) -> Markdown:
-        """Return the candidates for a wrong label, by official index, as a table."""
+        """Return the candidates for a wrong label by official index, a row for each label."""
         table = self.quantities.results.table("suspects")
         if table.empty:
             return Markdown(f"Candidates: {self.quantities.suspects}.")
+        named = table.assign(
+            image=[f"{i} ({p})" for i, p in zip(table["index"], table["predicted"], strict=True)]
+        )
         rows = [
-            {
-                "index": f"{row.index_}",
-                "label": row.label,
-                "every network": row.predicted,
-                "least confidence": f"{row.confidence:.3f}",
-            }
-            for row in table.rename(columns={"index": "index_"}).itertuples(index=False)
+            {"label": f"{label}", "candidates": f"{len(of)}", "index (read as)": ", ".join(of)}
+            for label, of in named.groupby("label")["image"]
         ]
         return figures.table(pd.DataFrame(rows))
 

@@ -26,6 +26,7 @@ from analysis.derived import alone
 from analysis.exchange import RUN, sealed
 from analysis.files import TEMPORARY
 from analysis.results import MANIFEST
+from tests.killing import counter
 from tests.playground import Playground
 from tests.test_pipeline import assert_equal
 
@@ -634,17 +635,7 @@ def test_an_import_waits_for_nobody(finished: Playground, exported: Path, comman
 
 def import_and_die(place: Playground, archive: Path, *, steps: int) -> None:
     """Import an archive, but be killed before one of the steps on the disk."""
-    left = [steps]
-
-    def counted(step: Callable) -> Callable:
-        def with_count(*arguments: object, **options: object) -> object:
-            if left[0] == 0:
-                os.kill(os.getpid(), signal.SIGKILL)
-            left[0] -= 1
-            return step(*arguments, **options)
-
-        return with_count
-
+    counted = counter(steps)
     os.fsync = counted(os.fsync)
     for name in ("write_bytes", "write_text", "replace", "unlink"):
         setattr(Path, name, counted(getattr(Path, name)))

@@ -35,6 +35,7 @@ from analysis.results import (
     TrainingEntry,
 )
 from analysis.tables import SCHEMAS
+from tests.killing import counter
 from tests.playground import Playground
 from tests.stored_files import expected_files, vouched_files
 
@@ -503,17 +504,7 @@ def unknown_files(folder: Path) -> int:
 
 def commit_and_die(folder: Path, *, steps: int) -> None:
     """Commit state 2, but be killed before one of the steps on the disk."""
-    left = [steps]
-
-    def counted(step: Callable) -> Callable:
-        def with_count(*arguments: object, **options: object) -> object:
-            if left[0] == 0:
-                os.kill(os.getpid(), signal.SIGKILL)
-            left[0] -= 1
-            return step(*arguments, **options)
-
-        return with_count
-
+    counted = counter(steps)
     os.fsync = counted(os.fsync)
     pq.write_table = counted(pq.write_table)
     for name in ("chmod", "replace", "unlink"):
