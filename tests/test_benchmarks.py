@@ -210,11 +210,11 @@ def test_claims_are_judged_on_a_copy(finished: Playground) -> None:
     assert {path: path.stat().st_mtime_ns for path in finished.results.iterdir()} == before
 
 
-def test_empty_pages_keep_their_title_and_their_formats(tmp_path: Path) -> None:
+def test_empty_pages_keep_their_title_their_formats_and_a_kernel(tmp_path: Path) -> None:
     project = tmp_path / "project"
     commands.copy_project(project, "demo")
     names = sorted(path.name for path in paths.ROOT.glob("*.qmd"))
-    assert commands.make_empty(project) == len(names)
+    commands.make_empty(project)
     assert sorted(path.name for path in project.glob("*.qmd")) == names
     for name in names:
         before, after = (
@@ -222,6 +222,7 @@ def test_empty_pages_keep_their_title_and_their_formats(tmp_path: Path) -> None:
             for folder in (paths.ROOT, project)
         )
         assert after == {key: before[key] for key in ("title", "format") if key in before}
+        assert (project / name).read_text("utf-8").count("```{python}") == 1
     settings = yaml.safe_load((project / "_quarto.yml").read_text("utf-8"))
     assert "pre-render" not in settings["project"] and "html" in settings["format"]
     assert results.load("demo", folder=project / "build" / "results" / "demo").verify()

@@ -21,7 +21,8 @@ from analysis.timings import Comparison
 
 # What judging the claims of a study may take, in seconds.
 LIMIT = 60.0
-_EMPTY_PREVIEW = "from pathlib import Path; from report.preview import preview; preview(Path())"
+_IMPORTS = "from pathlib import Path; from report.preview import preview"
+_CELL = "```{python}\n1 + 1\n```"
 _METADATA = re.compile(r"\A---\n(.*?)^---$", re.DOTALL | re.MULTILINE)
 
 
@@ -48,31 +49,33 @@ def rendering(study: str, *, rounds: int) -> list[Comparison]:
 
     Both are made of copies of the project. Raises ``UserError`` where one of them fails.
     """
-    settings = yaml.safe_load((paths.ROOT / "_quarto.yml").read_text(encoding="utf-8"))
-    profile = [] if study == settings["study"] else ["--profile", study]
-    if profile and not (paths.ROOT / f"_quarto-{study}.yml").is_file():
+    base, named = (paths.ROOT / f"_quarto{suffix}.yml" for suffix in ("", f"-{study}"))
+    profile = None if study == yaml.safe_load(base.read_text("utf-8"))["study"] else study
+    if profile and not named.is_file():
         raise UserError(f"There is no profile of {study!r} to render; leave out `rendering`.")
     with tempfile.TemporaryDirectory() as scratch:
         full, empty = Path(scratch) / "full", Path(scratch) / "empty"
         copy_project(full, study)
         shutil.copytree(full, empty)
-        count = make_empty(empty)
-        python = [sys.executable]
+        make_empty(empty)
+        python, options = sys.executable, ["--profile", profile] if profile else []
+        bare = f"{_IMPORTS}; preview(Path(), profile={profile!r})"
         calls = {
-            "preview": _command([*python, "-m", "report", "--preview", *profile], full),
-            "empty preview": _command([*python, "-c", _EMPTY_PREVIEW], empty),
+            "preview": _command([python, "-m", "report", "--preview", *options], full),
+            "empty preview": _command([python, "-c", bare], empty),
         }
         if quarto := shutil.which("quarto"):
-            calls["Quarto"] = _command([quarto, "render", *profile], full)
-            calls["empty Quarto"] = _command([quarto, "render"], empty)
+            calls["Quarto"] = _command([quarto, "render", *options], full)
+            calls["empty Quarto"] = _command([quarto, "render", *options], empty)
         times = in_turns(calls, rounds=rounds, warm_up=0)
+    count = _rendered(*([base, named] if profile else [base]))
     pages = f"{count} page{'s' * (count != 1)}"
     return [
         compared(
             f"rendering {study}, {pages}, {'Quarto' if name == 'Quarto' else 'the preview'}",
             times[name],
             times[f"empty {name}"],
-            against="empty pages",
+            against="empty pages of as many formats and kernels",
             kind="limit",
         )
         for name in calls
@@ -92,20 +95,25 @@ def copy_project(folder: Path, study: str) -> None:
             shutil.copytree(paths.results(name), folder / "build" / "results" / name)
 
 
-def make_empty(project: Path) -> int:
-    """Leave the title and the formats of each page, and return how many pages there are."""
-    pages = sorted(project.glob("[!_.]*.qmd"))
-    for page in pages:
+def make_empty(project: Path) -> None:
+    """Leave the title and the formats of each page, and one cell, which takes a kernel."""
+    for page in project.glob("[!_.]*.qmd"):
         found = _METADATA.search(page.read_text(encoding="utf-8"))
         metadata = yaml.safe_load(found[1]) if found else {}
         kept = {key: metadata[key] for key in ("title", "format") if key in metadata}
-        page.write_text(f"---\n{yaml.safe_dump(kept)}---\n\nEmpty.\n", encoding="utf-8")
+        page.write_text(f"---\n{yaml.safe_dump(kept)}---\n\n{_CELL}\n", encoding="utf-8")
     path = project / "_quarto.yml"
     settings = yaml.safe_load(path.read_text(encoding="utf-8"))
     for key in ("pre-render", "post-render", "resources"):
         settings["project"].pop(key, None)
     path.write_text(yaml.safe_dump(settings, sort_keys=False), encoding="utf-8")
-    return len(pages)
+
+
+def _rendered(*files: Path) -> int:
+    """Return how many pages the settings in these files render: those they list, or all."""
+    projects = [yaml.safe_load(path.read_text(encoding="utf-8"))["project"] for path in files]
+    listed = sum(len(project.get("render", ())) for project in projects)
+    return listed or len(list(files[0].parent.glob("[!_.]*.qmd")))
 
 
 def _command(command: Sequence[str], folder: Path) -> Callable[[], None]:
