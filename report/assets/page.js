@@ -1,5 +1,22 @@
-// Gives every table its data as CSV, and lets the keyboard move what is wider than the page.
+// Gives every table its data as CSV, lets the keyboard move what is wider than the page, and gives
+// tables of many columns more of its width.
 (() => {
+  // In the source these classes of Quarto's would leave room for notes on every page of the PDF too.
+  const WIDE = {
+    "column-page": "#tbl-effects, #tbl-tests, #tbl-benchmark",
+    "column-body-outset": "#tbl-sanity",
+  };
+  // Before Quarto's own scripts look for what stands in the way of the table of contents.
+  for (const [column, tables] of Object.entries(WIDE)) {
+    for (const wide of document.querySelectorAll(tables)) {
+      wide.classList.add(column);
+      const outermost = wide.closest("main");
+      for (let around = wide.parentElement; around && around !== outermost; around = around.parentElement) {
+        around.classList.add("page-columns", "page-full");
+      }
+    }
+  }
+
   const quoted = (text) => (/[",\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text);
 
   const csv = (table) =>

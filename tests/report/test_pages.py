@@ -77,6 +77,12 @@ def test_the_pdf_has_the_sections_and_no_picture_in_pixels(site):
         assert title in text.replace("\n", " "), title
 
 
+def test_no_section_asks_for_a_margin_that_the_whole_pdf_would_pay_for(site):
+    assert "column-" not in QMD + (paths.ROOT / "index.qmd").read_text("utf-8")
+    lines = pypdf.PdfReader(site / "index.pdf").pages[0].extract_text().splitlines()
+    assert max(map(len, lines)) > 80
+
+
 def test_the_pdf_says_of_every_figure_what_the_page_says_of_it(site):
     found = []
 
