@@ -16,11 +16,8 @@ import pandas as pd
 from analysis import statistics
 from analysis.estimates import MEASURES
 from analysis.evidence import Evidence
-from analysis.verdicts import Verdict
+from analysis.verdicts import TELLING, Verdict
 
-# A measure tells something if its AUROC lies above this with its whole interval, and fails if it
-# lies below with the whole of it.
-THRESHOLD = 0.7
 ON_THE_DIGIT = "on the digit"
 TRAINED = "trained"
 COLUMNS = ["question", "layer", "measure", "auroc", "low", "high", "yes", "no", "verdict"]
@@ -83,6 +80,6 @@ def _auroc(
 
 
 def _verdict(low: float, high: float) -> Verdict:
-    if low > THRESHOLD:
+    if low > TELLING:
         return "supported"
-    return "refuted" if high < THRESHOLD else "inconclusive"
+    return "refuted" if high < TELLING else "inconclusive"

@@ -16,6 +16,9 @@ Unit = Literal[
 
 # From this confidence on a prediction counts as made with confidence.
 SURE = 0.9
+# A saliency measure tells something if its AUROC lies above this with its whole interval, and fails
+# if it lies below with the whole of it.
+TELLING = 0.7
 
 
 class Part(Section):

@@ -11,13 +11,17 @@ from analysis.study import Augmentation, Model, Split, Study, Training
 _ORIGINAL_MODEL = "resnet18"
 
 
-def table(study: Study) -> pd.DataFrame:
-    """Return one row for each part of the protocol: what, the original, this study."""
+def table(study: Study, *, runs: int, trained_on: str) -> pd.DataFrame:
+    """Return one row for each part of the protocol: what, the original, this study.
+
+    ``runs`` are those that are shown, ``trained_on`` how many images each was trained on.
+    """
     original = published.original()["protocol"]
     test = sum(map(sum, published.original()["confusion_matrix_rows_true_columns_predicted"]))
     rows = [
         ("model", original["model"], _model(study.model)),
         ("data and split", f"official split, {test:,} test images", _split(study)),
+        ("training images", f"{original['training_images']:,}", trained_on),
         ("input", original["input"], _input(study.model)),
         (
             "optimizer",
@@ -31,10 +35,10 @@ def table(study: Study) -> pd.DataFrame:
         ("augmentation", original["augmentation"] or "none", _augmentation(study.training)),
         ("averaged weights", "none", _averaging(study.training)),
         ("precision of training", "float32", study.training.precision),
-        ("seeds", original["seed"], f"one for each of {len(study.runs)} runs"),
+        ("seeds", original["seed"], _seeds(len(study.runs), runs)),
         (
             "Grad-CAM",
-            f"{original['gradcam_layer']}; {original['gradcam_images']}",
+            f"{original['gradcam_layer']}; images: {original['gradcam_images']}",
             f"output of {', '.join(study.saliency.layers)}, after BatchNorm and the residual; "
             "every evaluated image",
         ),
@@ -46,6 +50,12 @@ def table(study: Study) -> pd.DataFrame:
         ),
     ]
     return pd.DataFrame(rows, columns=["", "the original", "this study"])
+
+
+def _seeds(planned: int, shown: int) -> str:
+    if shown == planned:
+        return f"one for each of {planned} runs"
+    return f"one for each of {planned} runs planned, {shown} of which are shown"
 
 
 def _model(model: Model) -> str:

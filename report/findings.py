@@ -6,16 +6,37 @@ page holds such words itself, so that other results bring other words.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 
-from analysis.verdicts import Beside, ClaimRecord, ClaimsTable, Judgement, Part, Unit, Verdict
+from analysis.published import EASY, HARD
+from analysis.verdicts import (
+    TELLING,
+    Beside,
+    ClaimRecord,
+    ClaimsTable,
+    Judgement,
+    Part,
+    Unit,
+    Verdict,
+)
 
 VERDICTS: tuple[Verdict, ...] = ("supported", "refuted", "inconclusive", "not tested")
 # Shapes that say the same without colour.
 SHAPES = {"supported": "●", "refuted": "✕", "inconclusive": "◐", "not tested": "○"}
+
+
+def listed(parts: Sequence[str]) -> str:
+    """Return parts as a list in words."""
+    if len(parts) < 2:
+        return "".join(parts)
+    return f"{', '.join(parts[:-1])} and {parts[-1]}"
+
+
+_EASY, _HARD = (listed([str(digit) for digit in digits]) for digits in (EASY, HARD))
 
 
 @dataclass(frozen=True)
@@ -51,16 +72,16 @@ WORDINGS = {
         "Whether errors fall unevenly on the digits was not tested",
     ),
     "easy-digits": Wording(
-        "The digits said to be easy are all easier than the others",
-        "That the digits said to be easy all are is not borne out here",
-        "Whether all the digits said to be easy are so stays open",
-        "Whether the digits said to be easy are so was not tested",
+        f"The digits {_EASY} all err less than the others",
+        f"That the digits {_EASY} all err less than the others is not borne out here",
+        f"Whether the digits {_EASY} all err less than the others stays open",
+        f"Whether the digits {_EASY} all err less than the others was not tested",
     ),
     "hard-digits": Wording(
-        "The digits said to be hard are both harder than the others",
-        "That the digits said to be hard both are is not borne out here",
-        "Whether both the digits said to be hard are so stays open",
-        "Whether the digits said to be hard are so was not tested",
+        f"The digits {_HARD} both err more than the others",
+        f"That the digits {_HARD} both err more than the others is not borne out here",
+        f"Whether the digits {_HARD} both err more than the others stays open",
+        f"Whether the digits {_HARD} both err more than the others was not tested",
     ),
     "structured": Wording(
         "Confusions follow a structure",
@@ -76,15 +97,17 @@ WORDINGS = {
     ),
     "explanations": Wording(
         "Hard digits have more diffuse maps than easy ones, by both measures",
-        "That hard digits have more diffuse maps than easy ones is not borne out here",
+        "That hard digits have more diffuse maps than easy ones, by both measures, is not borne "
+        "out here",
         "Whether hard digits have more diffuse maps than easy ones stays open",
         "Whether hard digits have more diffuse maps than easy ones was not tested",
     ),
     "explanations-correct": Wording(
-        "The same holds among correct predictions alone",
-        "Among correct predictions alone, more diffuse maps of hard digits are not borne out here",
-        "Whether the same holds among correct predictions alone stays open",
-        "Whether the same holds among correct predictions alone was not tested",
+        "Among correct predictions alone, hard digits have more diffuse maps, by both measures",
+        "Among correct predictions alone, more diffuse maps of hard digits, by both measures, are "
+        "not borne out here",
+        "Whether hard digits have more diffuse maps among correct predictions alone stays open",
+        "Whether hard digits have more diffuse maps among correct predictions alone was not tested",
     ),
     "collapse": Wording(
         "Accuracy collapses under small perturbations",
@@ -105,15 +128,16 @@ WORDINGS = {
         "Whether the perturbations can be seen was not tested",
     ),
     "direction": Wording(
-        "It is the direction of the perturbation that matters, not its size",
-        "That only the direction of the perturbation matters is not borne out here",
-        "Whether only the direction of the perturbation matters stays open",
-        "Whether only the direction of the perturbation matters was not tested",
+        "The harm comes from the direction of the perturbation: random signs of the same size cost "
+        "next to nothing",
+        "That random signs of the same size cost next to nothing is not borne out here",
+        "Whether random signs of the same size cost next to nothing stays open",
+        "Whether random signs of the same size cost next to nothing was not tested",
     ),
     "confident": Wording(
         "Predictions change confidently: confidence hardly tells errors under attack",
         "That predictions change confidently is not borne out here: confidence tells errors under "
-        "attack from right predictions",
+        "attack from right predictions better than the claim allows",
         "Whether predictions change confidently stays open",
         "Whether predictions change confidently was not tested",
     ),
@@ -127,12 +151,12 @@ WORDINGS = {
         "Aggregate metrics cannot tell the failure modes",
         "That aggregate metrics cannot tell the failure modes is not borne out here",
         "Whether aggregate metrics can tell the failure modes stays open",
-        "Whether aggregate metrics can tell the failure modes was described, not tested",
+        "Whether aggregate metrics can tell the failure modes was not tested, only described",
     ),
     "silent": Wording(
         "The networks fail silently: many of their errors are confident ones",
-        "That the networks fail silently is not borne out here: few of their errors are confident "
-        "ones",
+        "That the networks fail silently is not borne out here: fewer of their errors are "
+        "confident ones than claimed",
         "Whether the networks fail silently stays open",
         "Whether the networks fail silently was not tested",
     ),
@@ -144,6 +168,8 @@ RULES = (
     "straddles the threshold. A claim that these data cannot speak to is **not tested**, with the "
     "reason. A claim of several parts is supported if all of them are and refuted if any is."
 )
+# Claims whose parts are measures of one thing, which may disagree.
+_BY_MEASURE = {"explanations", "explanations-correct"}
 # How parts are called in a sentence, where their names would not do.
 _PARTS = {"as given": "the softmax", "scaled": "the scaled softmax"}
 _SIDES = {"above": "more than", "below": "less than", "within": "no more than"}
@@ -155,7 +181,7 @@ def finding(claim: ClaimRecord) -> str:
     return _sentence(claim, claim.study)
 
 
-def abstract(table: ClaimsTable, *, images: str, networks: str, data: str) -> str:
+def abstract(table: ClaimsTable, *, images: str, networks: str, data: str, accuracy: str) -> str:
     """Return the abstract of the paper, which follows the verdicts."""
 
     def said(*names: str) -> str:
@@ -164,14 +190,20 @@ def abstract(table: ClaimsTable, *, images: str, networks: str, data: str) -> st
     return (
         "A published notebook finds that a standard classifier of street digits hides uneven "
         "errors behind a high accuracy, explains its hard cases badly, and collapses under small "
-        f"perturbations. We turn its {len(table.claims)} claims into tests with thresholds fixed "
-        f"beforehand, and put them to {networks}, evaluated on {images} images ({data}). "
+        f"perturbations. We state its {len(table.claims)} claims so that data can speak to them, "
+        f"{with_threshold(table)} of them with a threshold fixed beforehand, and put them to "
+        f"{networks} with an accuracy of {accuracy}, evaluated on {images} images ({data}). "
         "Of the claims, "
         f"{summary(table)}. {said('uneven', 'hard-digits', 'explanations')} "
-        f"{said('collapse', 'chance', 'confident', 'silent')} Every number and every word that "
-        "depends on a verdict is computed from cached results, and the same tests are put to the "
-        "original's published numbers."
+        f"{said('collapse', 'chance', 'confident', 'silent')} Where the original's published "
+        "numbers suffice, the same tests are put to them. Every number, and every word that "
+        "depends on a verdict, is computed from cached results."
     )
+
+
+def with_threshold(table: ClaimsTable) -> int:
+    """Return how many claims have a threshold to be judged by."""
+    return sum(claim.confirmatory for claim in table.claims)
 
 
 def original_finding(claim: ClaimRecord) -> str:
@@ -187,7 +219,7 @@ def original_finding(claim: ClaimRecord) -> str:
 
 def clause(claim: ClaimRecord) -> str:
     """Return the clause for the study's verdict, without numbers."""
-    return WORDINGS[claim.id].under(claim.study.verdict)
+    return _clause(claim, claim.study)
 
 
 def summary(table: ClaimsTable) -> str:
@@ -262,6 +294,13 @@ def beside(one: Beside, unit: Unit) -> str:
     return f"{text} ({number(one.low, unit)} to {number(one.high, unit)})"
 
 
+def telling(row: Mapping[str, Any]) -> str:
+    """Return in a word whether a saliency measure can tell, from a row of ``sanity``."""
+    if row["verdict"] == "refuted" and row["high"] < 1 - TELLING:
+        return "the other way round"
+    return {"supported": "yes", "refuted": "no", "inconclusive": "open"}[row["verdict"]]
+
+
 def pointing(measure: str, row: pd.Series) -> str:
     """Return whether a measure tells a map on the digit, with the AUROC of ``sanity``."""
     said = {
@@ -272,15 +311,24 @@ def pointing(measure: str, row: pd.Series) -> str:
     return f"{said} (AUROC {row['auroc']:.2f}, {row['low']:.2f} to {row['high']:.2f})"
 
 
-def listed(parts: Sequence[str]) -> str:
-    """Return parts as a list in words."""
-    if len(parts) < 2:
-        return "".join(parts)
-    return f"{', '.join(parts[:-1])} and {parts[-1]}"
+def _clause(claim: ClaimRecord, judgement: Judgement) -> str:
+    """Return the clause for a verdict; one that is refuted says in what."""
+    said = WORDINGS[claim.id].under(judgement.verdict)
+    if judgement.verdict != "refuted":
+        return said
+    if claim.side == "within" and claim.threshold is not None:
+        # An equivalence can fail on either side, which are unlike findings.
+        side = "below" if judgement.parts[0].effect < 0 else "above"
+        return f"{said}: it ends further {side} than the claim allows"
+    holds = [part.name for part in judgement.parts if part.verdict == "supported"]
+    fails = [part.name for part in judgement.parts if part.verdict == "refuted"]
+    if claim.id in _BY_MEASURE and holds and fails:
+        return f"{said}: they do by {listed(holds)} and do not by {listed(fails)}"
+    return said
 
 
 def _sentence(claim: ClaimRecord, judgement: Judgement) -> str:
-    start = WORDINGS[claim.id].under(judgement.verdict)
+    start = _clause(claim, judgement)
     if not judgement.parts:
         return f"{start} ({judgement.reason})."
     glue = ";" if ":" in start else ":"

@@ -14,14 +14,17 @@ from analysis import published, results, timings
 from analysis.datasets.counts import SUBSET
 from analysis.results import Results, RunEntry
 from analysis.study import CLASSES, Study
-from analysis.verdicts import ClaimRecord, ClaimsTable, Verdict
+from analysis.verdicts import SURE, TELLING, Beside, ClaimRecord, ClaimsTable, Verdict
 from report import findings
+from report.charts.confidence import ENOUGH
 from report.figures import Markdown
 from report.findings import listed
 
 DIGITS = [str(digit) for digit in range(CLASSES)]
 LEVELS = 255
 NOT_MEASURED = "not measured"
+# A temperature nearer to one than this changes nothing that a reader would see.
+_NEARLY = 0.05
 # The side of the images of every data set in pixels.
 NATIVE = 32
 # The study whose digits were drawn with known pixels.
@@ -115,7 +118,8 @@ class Quantities:
         value = self._one("accuracy")["between_repeats"]
         if pd.isna(value):
             return "not known from a single repeat"
-        return f"{100 * value:.2f} percentage points"
+        few = ", too few to say how much another training would change" if self.repeats < 5 else ""
+        return f"{100 * value:.2f} percentage points over {self.repeats} repeats{few}"
 
     @property
     def original_accuracy(self) -> str:
@@ -175,6 +179,7 @@ class Quantities:
             images=self.images,
             networks=counted(self.runs, "trained network"),
             data=self.data,
+            accuracy=f"{self.accuracy} ({self.level} interval {self.accuracy_interval})",
         )
         return Markdown(f"---\nabstract: |\n  {text}\n---")
 
@@ -182,6 +187,17 @@ class Quantities:
     def number_of_claims(self) -> int:
         """Return the number of claims."""
         return len(self.claims.claims)
+
+    @property
+    def marks(self) -> str:
+        """Return the mark of each verdict that a drawn effect can have."""
+        drawn = (verdict for verdict in findings.VERDICTS if verdict != "not tested")
+        return listed([findings.mark(verdict) for verdict in drawn])
+
+    @property
+    def with_threshold(self) -> int:
+        """Return how many claims have a threshold to be judged by."""
+        return findings.with_threshold(self.claims)
 
     def with_verdict(self, verdict: Verdict) -> str:
         """Return the claims that have a verdict."""
@@ -220,9 +236,34 @@ class Quantities:
         return findings.beside(found[0], "share")
 
     def value_beside(self, name: str, what: str, form: str) -> str:
-        """Return a number that stands beside a claim, in a form such as ``.2f``."""
+        """Return a number that stands beside a claim, with its interval if it has one."""
         found = [one for one in self.claim(name).study.beside if one.name == what]
-        return f"{found[0].value:{form}}".replace("-", "−") if found else NOT_MEASURED
+        return _formatted(found[0], form) if found else NOT_MEASURED
+
+    @property
+    def telling(self) -> str:
+        """Return the AUROC above which a saliency measure tells what it is asked."""
+        return f"{TELLING:g}"
+
+    @property
+    def sure(self) -> str:
+        """Return the confidence from which on a prediction counts as confident."""
+        return f"{SURE:g}"
+
+    def contrasts(self) -> list[tuple[str, str]]:
+        """Return each saliency measure's contrast of hard and easy digits, with its interval.
+
+        Those that decide come first; of the others, those with random weights last.
+        """
+        judged = self.claim("explanations").study
+        return [
+            (f"{part.name}, {self.layer}", findings.part_effect(self.claim("explanations"), part))
+            for part in judged.parts
+        ] + [
+            (one.name, _formatted(one, ".2f"))
+            for one in judged.beside
+            if not one.name.endswith("of one class")
+        ]
 
     @property
     def easy(self) -> str:
@@ -265,7 +306,10 @@ class Quantities:
     @property
     def sharpened(self) -> str:
         """Return whether temperature scaling makes the networks more or less sure."""
-        return f"too {'sure' if float(self.temperature) > 1 else 'unsure'} of themselves"
+        temperature = float(self.temperature)
+        if abs(temperature - 1) < _NEARLY:
+            return "about as sure of themselves as they should be"
+        return f"somewhat too {'sure' if temperature > 1 else 'unsure'} of themselves"
 
     def error_when_keeping(self, share: float) -> str:
         """Return the error among the surest predictions, by the share of them that is kept."""
@@ -274,11 +318,22 @@ class Quantities:
         return f"{per_cent(row['error'])} ({per_cent_interval(row)})"
 
     @property
-    def suspects(self) -> str:
-        """Return how many images are candidates for a wrong label."""
+    def suspects(self) -> Markdown:
+        """Return how many images are candidates for a wrong label, and what that means."""
         if self.repeats < REPEATS_FOR_SUSPECTS:
-            return "not looked for, as it takes three repeats"
-        return thousands(len(self.results.table("suspects")))
+            return Markdown(
+                "Errors that all repeats make alike and with high confidence would be candidates "
+                "for a wrong label. They are looked for from three repeats on, so @tbl-suspects "
+                "and @tbl-bounds have nothing to show here."
+            )
+        count = thousands(len(self.results.table("suspects")))
+        return Markdown(
+            f"Errors that all {self.repeats} repeats make alike, with a confidence of {SURE:g} or "
+            f"more each time, are candidates for a wrong label; their number is {count} "
+            "(@tbl-suspects). Nobody has looked at the pictures here. Leaving them out lowers the "
+            "error by construction, so what it does to a claim is a bound; @tbl-bounds sets it "
+            "beside leaving out as many errors at random."
+        )
 
     # What the saliency measures can tell
 
@@ -310,6 +365,22 @@ class Quantities:
         if rows.empty:
             return f"whether {measure} tells a map on the digit was not measured"
         return findings.pointing(measure, rows.iloc[0])
+
+    @property
+    def about_the_measures(self) -> str:
+        """Return whether the claims about explanations lean on measures that cannot tell."""
+        rows = self.sanity
+        rows = rows[(rows["study"] == DRAWN) & (rows["question"] == "on the digit")]
+        rows = rows.drop_duplicates("measure").set_index("measure")["verdict"]
+        told = [rows.get(measure) for measure in ("spread", "area")]
+        if told == ["refuted", "refuted"]:
+            return (
+                "On drawn digits neither of the two measures tells a map that points at the digit "
+                "from one that does not, so these are findings about the measures first."
+            )
+        if told == ["supported", "supported"]:
+            return "On drawn digits both measures tell a map that points at the digit."
+        return "Whether both measures tell a map that points at the digit is not settled."
 
     @cached_property
     def runs_table(self) -> pd.DataFrame:
@@ -374,6 +445,12 @@ class Quantities:
     def epsilon(self, number: int) -> str:
         """Return one of the original's ε, in [0, 1] pixel units and in levels."""
         value = _original_epsilon(number)
+        return f"{value:g} ({levels(value)} levels)"
+
+    @property
+    def smallest_epsilon(self) -> str:
+        """Return the smallest ε of the study above zero, in [0, 1] pixel units and in levels."""
+        value = min(epsilon for epsilon in self.study.attack.epsilons if epsilon > 0)
         return f"{value:g} ({levels(value)} levels)"
 
     def attacked(self, attack: str, number: int, *, quantity: str = "accuracy") -> str:
@@ -444,8 +521,7 @@ class Quantities:
     @property
     def data_paragraph(self) -> str:
         """Return how the images were divided, and into what."""
-        fitted = [run.training.training_images for run in self.shown.values()]
-        each = f"Each network is trained on {_range(fitted)} images"
+        each = f"Each network is trained on {self.trained_on} images"
         if self.study.split.kind == "fixed":
             return f"{self._data_sentence} {each} and evaluated on the {self.images} test images."
         return (
@@ -474,12 +550,29 @@ class Quantities:
             "svhn": "The same files as the original's, with other seeds.",
             "svhn-subset": "A subset of SVHN, with cross-validation inside the official test "
             "split. The official training and test splits are not drawn from the same "
-            "distribution [@xiao2023], so this is a little easier than the official protocol; "
-            "on the other hand each network sees far fewer training images.",
+            "distribution [@xiao2023], so training and evaluating within one of them avoids a "
+            "shift that the original's network met; on the other hand each network sees far fewer "
+            "training images. Which weighs more is not known.",
             "streetdigits": "These are drawn digits, not photographs. They show that the report "
             "works; they say nothing about SVHN.",
         }[self.study.data.name]
         return Markdown(text)
+
+    @property
+    def recipe_caveat(self) -> str:
+        """Return on what the recipe of training was chosen."""
+        if self.study.data.name == "svhn-subset":
+            return (
+                "Four recipes were compared, each once, on parts of the images that are evaluated "
+                "here, so the accuracy may be a little too high for it; no threshold was involved. "
+                "The last change, to fewer epochs, was not tried before."
+            )
+        return "The recipe was fixed before any image was evaluated."
+
+    @property
+    def trained_on(self) -> str:
+        """Return how many images the networks were trained on, as a range."""
+        return _range([run.training.training_images for run in self.shown.values()])
 
     @property
     def predictors(self) -> str:
@@ -554,6 +647,16 @@ class Quantities:
         return len(self.shown)
 
     @property
+    def networks(self) -> str:
+        """Return how many networks are shown."""
+        return counted(self.runs, "network")
+
+    @property
+    def enough(self) -> int:
+        """Return how many predictions a tenth of the confidence needs to be drawn."""
+        return ENOUGH
+
+    @property
     def basis(self) -> str:
         """Return what a figure rests on: images, photos, networks and repeats."""
         return (
@@ -576,6 +679,13 @@ class Quantities:
 def _original_epsilon(number: int) -> float:
     """Return one of the original's ε in [0, 1] pixel units; 0 is none, -1 the largest."""
     return sorted(published.fgsm())[number]
+
+
+def _formatted(one: Beside, form: str) -> str:
+    text = f"{one.value:{form}}"
+    if one.low is not None and one.high is not None:
+        text += f" ({one.low:{form}} to {one.high:{form}})"
+    return text.replace("-", "−")
 
 
 def _range(numbers: Sequence[int]) -> str:

@@ -83,11 +83,18 @@ class Tables:
                 "question": row.question,
                 "measure": f"{row.measure}, {row.layer}",
                 "AUROC": f"{row.auroc:.2f} ({row.low:.2f} to {row.high:.2f})",
-                "can tell": findings.mark(row.verdict),
+                "as expected": findings.telling(row._asdict()),
             }
             for row in self.quantities.sanity.itertuples()
         ]
         return figures.table(pd.DataFrame(rows)) if rows else Markdown(NOT_MEASURED)
+
+    def contrasts(self) -> Markdown:
+        """Return hard minus easy digits in every saliency measure and layer, as a table."""
+        rows = self.quantities.contrasts()
+        if not rows:
+            return Markdown(NOT_MEASURED)
+        return figures.table(pd.DataFrame(rows, columns=["measure", "hard minus easy"]))
 
     def calibration(self) -> Markdown:
         """Return the expected calibration error of each digit, as given and scaled, as a table."""
@@ -142,7 +149,7 @@ class Tables:
         """Return the candidates for a wrong label by official index, a row for each label."""
         table = self.quantities.results.table("suspects")
         if table.empty:
-            return Markdown(f"Candidates: {self.quantities.suspects}.")
+            return Markdown("There are no candidates.")
         named = table.assign(
             image=[f"{i} ({p})" for i, p in zip(table["index"], table["predicted"], strict=True)]
         )
@@ -161,7 +168,7 @@ class Tables:
             rows.append(
                 {
                     "digit": group,
-                    "images": f"{ours['images']:,}",
+                    "images here": f"{ours['images']:,}",
                     "this study": _with_interval(ours),
                     "the original": _with_interval(theirs),
                 }
@@ -193,7 +200,8 @@ class Tables:
 
     def deviations(self) -> Markdown:
         """Return where the study departs from the original, as a table."""
-        return figures.table(deviations.table(self.quantities.study))
+        q = self.quantities
+        return figures.table(deviations.table(q.study, runs=q.runs, trained_on=q.trained_on))
 
     def provenance(self) -> Markdown:
         """Return how each network was trained, as a table."""

@@ -137,6 +137,40 @@ def test_sentences_follow_the_verdict(table: ClaimsTable, verdict: str) -> None:
     assert whole.startswith(f"{len(CATALOGUE)} are ") and " and " not in whole
 
 
+@pytest.mark.parametrize(("effect", "side"), [(-0.08, "below"), (0.08, "above")])
+def test_a_refuted_equivalence_says_on_which_side(table, effect, side) -> None:
+    claim = judged_as(table, "refuted").claim("chance")
+    (part,) = claim.study.parts
+    judged = claim.study.model_copy(update={"parts": (part.model_copy(update={"effect": effect}),)})
+    said = findings.clause(claim.model_copy(update={"study": judged}))
+    assert said == f"{WORDINGS['chance'].refuted}: it ends further {side} than the claim allows"
+
+
+def test_measures_that_disagree_are_named(table: ClaimsTable) -> None:
+    claim = judged_as(table, "refuted").claim("explanations")
+    assert findings.clause(claim) == WORDINGS["explanations"].refuted
+    parts = [
+        part.model_copy(update={"verdict": verdict})
+        for part, verdict in zip(claim.study.parts, ("supported", "refuted"), strict=True)
+    ]
+    judged = claim.study.model_copy(update={"parts": tuple(parts)})
+    said = findings.clause(claim.model_copy(update={"study": judged}))
+    assert said.endswith("not borne out here: they do by spread and do not by area")
+
+
+@pytest.mark.parametrize(
+    ("verdict", "high", "word"),
+    [
+        ("supported", 0.9, "yes"),
+        ("inconclusive", 0.72, "open"),
+        ("refuted", 0.6, "no"),
+        ("refuted", 0.26, "the other way round"),
+    ],
+)
+def test_what_a_measure_tells_is_one_word(verdict: str, high: float, word: str) -> None:
+    assert findings.telling({"verdict": verdict, "high": high}) == word
+
+
 def test_sentences_quote_the_effect_and_its_wider_interval(table: ClaimsTable) -> None:
     claim = table.claim("collapse")
     (part,) = claim.study.parts
@@ -189,6 +223,6 @@ def test_pages_follow_results_with_opposite_verdicts(
 
 
 def test_the_abstract_is_a_few_sentences(table: ClaimsTable) -> None:
-    text = findings.abstract(table, images="1", networks="2", data="3")
+    text = findings.abstract(table, images="1", networks="2", data="3", accuracy="4")
     assert 80 < len(text.split()) < 260
     assert not any(first == second for first, second in pairwise(text.split()))
