@@ -144,4 +144,6 @@ def _width(cells: list[str]) -> int:
 
 
 def _is_number(value: object) -> bool:
-    return str(value)[:1].isdigit() or str(value)[:1] in "+−–"
+    text = str(value)
+    # A list of numbers is text, which may break over lines.
+    return (text[:1].isdigit() or text[:1] in "+−–") and ", " not in text

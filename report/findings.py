@@ -67,8 +67,8 @@ WORDINGS = {
     ),
     "uneven": Wording(
         "Errors fall unevenly on the digits",
-        "That errors fall unevenly on the digits is not borne out here",
-        "Whether errors fall unevenly on the digits stays open",
+        "That errors fall as unevenly on the digits as claimed is not borne out here",
+        "Whether errors fall as unevenly on the digits as claimed stays open",
         "Whether errors fall unevenly on the digits was not tested",
     ),
     "easy-digits": Wording(

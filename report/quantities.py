@@ -250,6 +250,16 @@ class Quantities:
         """Return the confidence from which on a prediction counts as confident."""
         return f"{SURE:g}"
 
+    @property
+    def persistence_by_chance(self) -> str:
+        """Return how rarely exchanged photos give such a persistence; nothing if not known."""
+        p = self.value_beside(
+            "persistent", "uncorrected correlation under exchanged photos, p", ".4f"
+        )
+        if p == NOT_MEASURED:
+            return ""
+        return f"Exchanging photos between the digits would give as much with p = {p}."
+
     def contrasts(self) -> list[tuple[str, str]]:
         """Return each saliency measure's contrast of hard and easy digits, with its interval.
 
