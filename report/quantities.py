@@ -252,12 +252,12 @@ class Quantities:
 
     @property
     def persistence_by_chance(self) -> str:
-        """Return how rarely exchanged photos give such a persistence; nothing if not known."""
+        """Return how rarely exchanged photos give such a persistence, where that is known."""
         p = self.value_beside(
             "persistent", "uncorrected correlation under exchanged photos, p", ".4f"
         )
         if p == NOT_MEASURED:
-            return ""
+            return "What exchanged photos would give is not known then."
         return f"Exchanging photos between the digits would give as much with p = {p}."
 
     def contrasts(self) -> list[tuple[str, str]]:

@@ -134,24 +134,30 @@ def test_a_click_on_a_cell_chooses_its_digit_and_its_reading(page):
     assert (chosen["digit"], chosen["predicted"]) == ("2", "7")
 
 
+def resize(page: webdriver.Chrome, width: int) -> None:
+    size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
+    page.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+
+
 def test_a_choice_outlives_a_redraw(page):
+    resize(page, 1280)
+    page.refresh()
+    WebDriverWait(page, 20).until(lambda chrome: len(labels(chrome, CELL)) >= 100)
     chosen = lists(page)["digit"].first_selected_option.text
     other = "1" if chosen != "1" else "2"
+    title = f"What a {other} is taken for"
     lists(page)["digit"].select_by_visible_text(other)
     lists(page)["levels"].select_by_index(3)
-    WebDriverWait(page, 5).until(lambda chrome: f"What a {other} is taken for" in words(chrome))
-    height, width = (page.get_window_size()[side] for side in ("height", "width"))
+    WebDriverWait(page, 5).until(lambda chrome: title in words(chrome))
     drawn = page.find_element(By.CSS_SELECTOR, "#chart-explorer svg")
     try:
-        page.set_window_size(width - 300, height)
+        resize(page, 700)
         WebDriverWait(page, 10).until(staleness_of(drawn))
-        WebDriverWait(page, 10).until(
-            lambda chrome: f"What a {other} is taken for" in words(chrome)
-        )
+        WebDriverWait(page, 10).until(lambda chrome: title in words(chrome))
         assert lists(page)["digit"].first_selected_option.text == other
         assert lists(page)["levels"].first_selected_option.text.startswith("2.5 levels")
     finally:
-        page.set_window_size(width, height)
+        page.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
 
 
 def test_a_choice_takes_less_than_a_second(page):

@@ -218,7 +218,7 @@ def test_a_table_gives_its_data_as_csv(site, root, browser):
     name, text = browser.execute_async_script(SAVED, button)
     rows = list(csv.reader(io.StringIO(text)))
     assert name == "overall.csv"
-    assert rows[0][:3] == ["digit", "images", "accuracy"]
+    assert rows[0][:3] == ["digit", "images here", "this study"]
     assert [row[0] for row in rows[1:]] == ["all", *map(str, range(10))]
     assert int(rows[1][1].replace(",", "")) == sum(int(row[1].replace(",", "")) for row in rows[2:])
 

@@ -62,7 +62,7 @@ def test_the_quoted_accuracy_is_that_of_the_cached_predictions(site, study_of):
     table = stored.table("predictions")
     table = table[table["run"].isin(runs)]
     accuracy = 100 * accuracy_score(table["label"], table["predicted"])
-    assert f"overall accuracy of {accuracy:.1f}%" in text_of(site / "index.html")
+    assert f"overall accuracy is {accuracy:.1f}%" in text_of(site / "index.html")
 
 
 def test_the_pdf_has_the_sections_and_no_picture_in_pixels(site):
