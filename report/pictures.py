@@ -16,7 +16,8 @@ from analysis.errors import UserError
 from analysis.results import Results
 from report import execution
 from report.figures import Markdown, raw_html
-from report.quantities import Quantities, levels
+from report.formats import levels
+from report.quantities import Quantities
 
 _SUREST = 0.9995
 

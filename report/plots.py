@@ -17,7 +17,9 @@ from report.claim_rows import claim_rows
 from report.execution import Execution
 from report.figures import Figure
 from report.findings import listed
-from report.quantities import ATTACKS, DIGITS, LEVELS, Quantities, counted, levels, per_cent
+from report.formats import LEVELS, counted, levels, per_cent
+from report.quantities import ATTACKS, Quantities
+from report.shown import DIGITS
 
 NO_ATTACKS = "The attacks have not been made yet."
 NO_CONFIDENCES = "Confidence has not been analysed yet."

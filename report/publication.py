@@ -14,7 +14,8 @@ import yaml
 from analysis import paths
 from analysis.results import MANIFEST, Results
 from report.figures import Markdown
-from report.quantities import Quantities, listed
+from report.findings import listed
+from report.quantities import Quantities
 
 PAPER = paths.ROOT / "index.qmd"
 TEXT_LICENCE = "[CC BY 4.0](https://creativecommons.org/licenses/by/4.0/)"

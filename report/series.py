@@ -11,7 +11,8 @@ import pandas as pd
 from analysis import published
 from analysis.study import CLASSES
 from report.charts import ORIGINAL, OURS, explanations
-from report.quantities import ATTACKS, LEVELS, Quantities
+from report.formats import LEVELS
+from report.quantities import ATTACKS, Quantities
 
 # Those attacks that every image underwent at every ε.
 EXPLORED = {name: ATTACKS[name] for name in ("fgsm", "random-sign")}

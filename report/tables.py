@@ -8,15 +8,9 @@ from analysis import published, timings
 from analysis.verdicts import ClaimRecord
 from report import deviations, figures, findings
 from report.figures import Markdown
-from report.quantities import (
-    ATTACKS,
-    DIGITS,
-    NOT_MEASURED,
-    Quantities,
-    levels,
-    per_cent,
-    per_cent_interval,
-)
+from report.formats import NOT_MEASURED, levels, per_cent, per_cent_interval
+from report.quantities import ATTACKS, Quantities
+from report.shown import DIGITS
 
 NO_BENCHMARK = "No benchmark has been kept."
 NO_BREAK = "\N{NO-BREAK SPACE}"

@@ -66,6 +66,7 @@
         }
       }
     };
+    check();
     new ResizeObserver(check).observe(document.body);
 
     for (const exhibit of document.querySelectorAll('[id^="tbl-"]')) {

@@ -23,7 +23,7 @@ from tests.report.conftest import copy_of_project, render
 PAPER = sorted((paths.ROOT / "report" / "_paper").glob("*.qmd"))
 PROSE = [*PAPER, paths.ROOT / "index.qmd"]
 # Modules whose strings end up in sentences.
-SPOKEN = ["quantities", "findings", "tables", "plots"]
+SPOKEN = ["quantities", "described", "judged", "findings", "tables", "plots"]
 DEMO = paths.ROOT / "build" / "results" / "demo"
 needs_demo = pytest.mark.skipif(not DEMO.is_dir(), reason="demo has no committed results")
 

@@ -9,8 +9,10 @@ from sklearn.metrics import recall_score
 from analysis import paths, published, results, study, timings
 from report import deviations
 from report.execution import Execution
+from report.findings import listed
+from report.formats import counted
 from report.paper import Paper
-from report.quantities import Quantities, counted, listed
+from report.quantities import Quantities
 
 FOLDER = paths.ROOT / "build" / "results" / "demo"
 pytestmark = pytest.mark.skipif(not FOLDER.is_dir(), reason="demo has no committed results")
