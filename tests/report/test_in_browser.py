@@ -72,18 +72,18 @@ def test_every_chart_is_drawn_offline_without_an_error(site, root, browser):
 
 @pytest.mark.parametrize("width", [390, 1280, 1920])
 def test_no_page_scrolls_sideways_and_what_is_wide_can_be_moved_by_keyboard(site, browser, width):
+    unreachable = """
+        return [...document.querySelectorAll('.wide, pre')]
+          .filter(frame => frame.scrollWidth > frame.clientWidth && frame.offsetParent)
+          .filter(frame => frame.tabIndex !== 0 || frame.className === 'wide'
+            && !(frame.role === 'region' && frame.ariaLabel))
+          .map(frame => frame.outerHTML.slice(0, 100))
+    """
     for page in pages(site):
         open_page(browser, page.as_uri(), width=width)
         whole = "document.documentElement"
         excess = browser.execute_script(f"return {whole}.scrollWidth - {whole}.clientWidth")
         assert excess <= 0, page.name
-        unreachable = """
-            return [...document.querySelectorAll('.wide, pre')]
-              .filter(frame => frame.scrollWidth > frame.clientWidth && frame.offsetParent)
-              .filter(frame => frame.tabIndex !== 0 || frame.className === 'wide'
-                && !(frame.role === 'region' && frame.ariaLabel))
-              .map(frame => frame.outerHTML.slice(0, 100))
-        """
         # The page looks again whenever its size changes, a moment afterwards.
         WebDriverWait(browser, 5).until(
             lambda chrome: not chrome.execute_script(unreachable), message=page.name
