@@ -118,6 +118,30 @@ def _pictures(options: argparse.Namespace) -> int:
     return 0
 
 
+def _agree(options: argparse.Namespace) -> int:
+    chosen = study.load(options.study)
+    stored = results.load_if_any(chosen.name)
+    if stored is None:
+        raise results.none_yet(paths.results(chosen.name), options.study)
+    runs = {run.name: run for run in chosen.runs}
+    if options.run not in runs:
+        likely = nearest(options.run, list(runs))
+        raise UserError(f"{chosen.name} has no run {options.run!r}; the nearest is {likely!r}.")
+    if options.images < 1:
+        raise UserError(f"--images {options.images}: it takes one image or more.")
+    from analysis import agreement, datasets, pipeline, trained
+
+    device = pipeline.choose_device(options.device)
+    images = datasets.load(chosen, options.data)
+    table = agreement.probed_again(
+        chosen, runs[options.run], images, stored, device=device, count=options.images
+    )
+    there = stored.manifest.runs[options.run].analyses["predictions"].device
+    print(f"{chosen.name} {options.run}: {trained.describe(device)}, beside {there}")
+    print(agreement.lines(table))
+    return 0
+
+
 def _export(options: argparse.Namespace) -> int:
     from analysis import exchange
 
@@ -203,9 +227,28 @@ def _parser() -> argparse.ArgumentParser:
         "--data", type=Path, default=paths.data(), help="folder of the data files"
     )
     pictures.set_defaults(command=_pictures)
+    _add_agree(commands)
     _add_exchange(commands)
     _add_benchmark(commands)
     return parser
+
+
+def _add_agree(commands: argparse._SubParsersAction) -> None:
+    agree = commands.add_parser(
+        "agree",
+        help="probe a run again on a device, and say how far that is from the cached results",
+        description="Probe the first evaluated images of a run again, on a device here, and say "
+        "how far the numbers are from the cached ones, which may come from another device. It "
+        "needs the data and the weights of the run, and changes nothing.",
+    )
+    agree.add_argument("study", help="a study's name, or a path to a study file")
+    agree.add_argument("run", help="such as r0f3")
+    agree.add_argument("--device", help="cpu or cuda; chosen by itself where left out")
+    agree.add_argument(
+        "--images", type=int, default=256, metavar="N", help="how many; 256 if left out"
+    )
+    agree.add_argument("--data", type=Path, default=paths.data(), help="folder of the data files")
+    agree.set_defaults(command=_agree)
 
 
 def _add_exchange(commands: argparse._SubParsersAction) -> None:
