@@ -50,6 +50,26 @@ class Comparison(Section):
     rounds: int
 
 
+def pooled(comparisons: Sequence[Comparison]) -> Comparison:
+    """Return one comparison of several processes: the median of medians, and all that they span."""
+
+    def over(spreads: Sequence[Spread]) -> Spread:
+        return Spread(
+            median=float(np.median([spread.median for spread in spreads])),
+            low=min(spread.low for spread in spreads),
+            high=max(spread.high for spread in spreads),
+        )
+
+    return comparisons[0].model_copy(
+        update={
+            "ours": over([one.ours for one in comparisons]),
+            "theirs": over([one.theirs for one in comparisons]),
+            "ratio": over([one.ratio for one in comparisons]),
+            "rounds": sum(one.rounds for one in comparisons),
+        }
+    )
+
+
 class Peak(Section):
     """The largest memory in MiB while something ran: the device's, or the process's on a CPU."""
 

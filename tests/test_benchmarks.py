@@ -328,6 +328,19 @@ def test_the_table_has_a_row_of_text_for_each_comparison() -> None:
     assert "these numbers say nothing" in timings.markdown(quick)
 
 
+def test_processes_are_pooled_to_the_median_of_medians_and_all_that_they_span() -> None:
+    limit = np.ones(3)
+    each = [
+        compared("a", np.array(times, float), limit, against="b", kind="limit")
+        for times in ([1, 2, 3], [4, 5, 9], [2, 2, 2])
+    ]
+    found = timings.pooled(each)
+    assert found.ours == Spread(median=2, low=1, high=9) == found.ratio
+    assert found.theirs == Spread(median=1, low=1, high=1)
+    assert (found.name, found.rounds) == ("a", 9)
+    assert timings.pooled(each[:1]) == each[0]
+
+
 def test_a_spread_without_width_is_one_number() -> None:
     assert Spread.of([60, 60]) == Spread(median=60, low=60, high=60)
     comparison = Comparison(
@@ -355,7 +368,12 @@ def test_parts_are_measured_and_written_where_they_are_wanted(
     status, page, said = command("benchmark", *asked)
     assert status == 0
     # In an order of their own.
-    assert said.splitlines() == ["fgsm …", "claims …", str(out), str(out.with_suffix(".md"))]
+    assert said.splitlines() == [
+        "fgsm, 1 of 1 …",
+        "claims, 1 of 1 …",
+        str(out),
+        str(out.with_suffix(".md")),
+    ]
     assert page == out.with_suffix(".md").read_text("utf-8") and "say nothing" in page
     found = timings.read(out)
     assert found.quick and [one.name[:4] for one in found.comparisons] == ["FGSM", "FGSM", "judg"]
@@ -380,4 +398,4 @@ def test_a_study_without_results_is_refused_before_anything_is_timed(
 ) -> None:
     status, out, errors = command("benchmark", "--quick", "fgsm", "claims", "--study", "demo")
     assert (status, out) == (1, "")
-    assert "holds no results" in errors and "fgsm …" not in errors
+    assert "holds no results" in errors and "fgsm, 1 of 1 …" not in errors

@@ -5,13 +5,17 @@ from __future__ import annotations
 import os
 import platform
 from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 
 import torch
 
 from analysis import provenance, results, trained
 from analysis.benchmarks import commands, epochs, probes
-from analysis.benchmarks.sizes import FULL, QUICK
-from analysis.timings import Comparison, Peak, Timings
+from analysis.benchmarks.sizes import FULL, QUICK, Sizes
+from analysis.timings import Comparison, Peak, Timings, pooled
+
+Found = tuple[list[Comparison], list[Peak]]
 
 
 def measure(
@@ -31,22 +35,24 @@ def measure(
         results.load(study)
     sizes = QUICK if quick else FULL
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
-    comparisons: list[Comparison] = []
-    peaks: list[Peak] = []
-    for part in parts:
-        say(f"{part} …")
-        if part == "training":
-            found, used = epochs.training_speed(sizes, device=device)
-            comparisons += found
-            peaks += used
-        elif part == "fgsm":
-            comparisons += probes.fgsm(probes.setting(sizes, device=device))
-        elif part == "grad-cam":
-            comparisons += probes.grad_cam(probes.setting(sizes, device=device))
-        elif part == "claims":
-            comparisons.append(commands.claims(study, rounds=sizes.commands))
-        else:
-            comparisons += commands.rendering(study, rounds=sizes.commands)
+    found: dict[str, list[Found]] = {part: [] for part in parts}
+    for number in range(sizes.processes):
+        for part in parts:
+            say(f"{part}, {number + 1} of {sizes.processes} …")
+            # A process is faster or slower than another as a whole, by how its memory happens to
+            # lie; in one alone that would not be seen.
+            with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
+                found[part].append(process.submit(_once, part, sizes, study, device).result())
+    comparisons = [
+        pooled(same)
+        for part in parts
+        for same in zip(*(each for each, _ in found[part]), strict=True)
+    ]
+    peaks = [
+        max(same, key=lambda peak: peak.mebibytes)
+        for part in parts
+        for same in zip(*(each for _, each in found[part]), strict=True)
+    ]
     return Timings(
         quick=quick,
         device=trained.describe(device),
@@ -59,3 +65,16 @@ def measure(
         comparisons=tuple(comparisons),
         peaks=tuple(peaks),
     )
+
+
+def _once(part: str, sizes: Sizes, study: str, device: torch.device) -> Found:
+    """Measure one part in this process."""
+    if part == "training":
+        return epochs.training_speed(sizes, device=device)
+    if part == "fgsm":
+        return probes.fgsm(probes.setting(sizes, device=device)), []
+    if part == "grad-cam":
+        return probes.grad_cam(probes.setting(sizes, device=device)), []
+    if part == "claims":
+        return [commands.claims(study, rounds=sizes.commands)], []
+    return commands.rendering(study, rounds=sizes.commands), []

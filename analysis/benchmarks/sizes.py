@@ -9,7 +9,7 @@ from analysis.study import Model
 
 @dataclass(frozen=True)
 class Sizes:
-    """A network at an input size, its batch, steps of training a round, and rounds."""
+    """A network at an input size, its batch, steps of training a round, rounds and processes."""
 
     model: Model
     layers: tuple[str, str]
@@ -18,6 +18,7 @@ class Sizes:
     steps: int
     rounds: int
     commands: int
+    processes: int
 
 
 # The committed study's network and batch. Steps are for a CPU; a GPU does ten times as many.
@@ -27,9 +28,11 @@ FULL = Sizes(
     epsilons=(0.0025, 0.005, 0.01, 0.015, 0.02, 0.025, 0.035, 0.05),
     batch=64,
     steps=4,
-    # So many that the median of another benchmark hardly ever lies outside what these span.
-    rounds=15,
-    commands=5,
+    # Rounds in each process, and processes: what all of them span is where another benchmark's
+    # median is to be expected.
+    rounds=3,
+    commands=1,
+    processes=3,
 )
 # To try everything out in seconds.
 QUICK = Sizes(
@@ -40,4 +43,5 @@ QUICK = Sizes(
     steps=2,
     rounds=2,
     commands=1,
+    processes=1,
 )
