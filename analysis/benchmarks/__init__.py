@@ -37,9 +37,9 @@ def measure(
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
     found: dict[str, list[Found]] = {part: [] for part in parts}
     for number in range(sizes.processes):
-        # A process is faster or slower than another as a whole, by how its memory happens to lie; in
-        # one alone that would not be seen. All parts share one, as the steps of a study do: what
-        # comes first in a new process waits for its memory.
+        # A process is faster or slower than another as a whole, by how its memory happens to lie,
+        # and in one alone that would not be seen. All parts share one, as the steps of a study do:
+        # what comes first in a new process waits for its memory.
         with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
             for part in parts:
                 say(f"{part}, {number + 1} of {sizes.processes} …")
