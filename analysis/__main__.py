@@ -95,21 +95,26 @@ def _verify(options: argparse.Namespace) -> int:
     return 0
 
 
+def _with_results(options: argparse.Namespace) -> tuple[study.Study, results.Results]:
+    """Return the study that a command names, with its results. Raises ``UserError`` without any."""
+    chosen = study.load(options.study)
+    stored = results.load_if_any(chosen.name)
+    if stored is None:
+        raise results.none_yet(paths.results(chosen.name), options.study)
+    return chosen, stored
+
+
 def _claims(options: argparse.Namespace) -> int:
     from analysis import claims_text, derived
 
-    chosen = study.load(options.study)
-    if results.load_if_any(chosen.name) is None:
-        raise results.none_yet(paths.results(chosen.name), options.study)
+    chosen, _ = _with_results(options)
     table = derived.judged(chosen.name).claims()
     print(table.model_dump_json(indent=1) if options.json else claims_text.lines(table))
     return 0
 
 
 def _pictures(options: argparse.Namespace) -> int:
-    chosen = study.load(options.study)
-    if results.load_if_any(chosen.name) is None:
-        raise results.none_yet(paths.results(chosen.name), options.study)
+    chosen, _ = _with_results(options)
     from analysis import panels, pipeline
 
     device = pipeline.choose_device(options.device)
@@ -119,10 +124,7 @@ def _pictures(options: argparse.Namespace) -> int:
 
 
 def _agree(options: argparse.Namespace) -> int:
-    chosen = study.load(options.study)
-    stored = results.load_if_any(chosen.name)
-    if stored is None:
-        raise results.none_yet(paths.results(chosen.name), options.study)
+    chosen, stored = _with_results(options)
     runs = {run.name: run for run in chosen.runs}
     if options.run not in runs:
         likely = nearest(options.run, list(runs))
@@ -145,10 +147,7 @@ def _agree(options: argparse.Namespace) -> int:
 def _export(options: argparse.Namespace) -> int:
     from analysis import exchange
 
-    chosen = study.load(options.study)
-    stored = results.load_if_any(chosen.name)
-    if stored is None:
-        raise results.none_yet(paths.results(chosen.name), options.study)
+    chosen, stored = _with_results(options)
     for path in exchange.export(chosen, stored, options.runs, to=options.to):
         print(f"{path}  {path.stat().st_size / 1e6:.1f} MB")
     return 0

@@ -9,7 +9,7 @@ from report import findings
 from report.described import Described
 from report.figures import Markdown
 from report.findings import listed
-from report.formats import NOT_MEASURED, counted, thousands, with_interval
+from report.formats import NOT_MEASURED, thousands, with_interval
 
 REPEATS_FOR_SUSPECTS = 3
 
@@ -46,18 +46,6 @@ class Judged(Described):
     def summary(self) -> str:
         """Return how many claims have which verdict."""
         return findings.summary(self.claims)
-
-    @property
-    def abstract(self) -> Markdown:
-        """Return the abstract as metadata, for a page that prints it as it is."""
-        text = findings.abstract(
-            self.claims,
-            images=self.images,
-            networks=counted(self.runs, "trained network"),
-            data=self.data,
-            accuracy=f"{self.accuracy} ({self.level} interval {self.accuracy_interval})",
-        )
-        return Markdown(f"---\nabstract: |\n  {text}\n---")
 
     @property
     def number_of_claims(self) -> int:

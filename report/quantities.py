@@ -14,9 +14,11 @@ from analysis.results import Results
 from analysis.verdicts import TELLING
 from report import findings
 from report.charts.confidence import ENOUGH
+from report.figures import Markdown
 from report.findings import listed
 from report.formats import (
     NOT_MEASURED,
+    counted,
     levels,
     per_cent,
     per_cent_interval,
@@ -49,6 +51,18 @@ class Quantities(Judged):
     def accuracy_interval(self) -> str:
         """Return the interval of the overall accuracy."""
         return per_cent_interval(self._one("accuracy"))
+
+    @property
+    def abstract(self) -> Markdown:
+        """Return the abstract as metadata, for a page that prints it as it is."""
+        text = findings.abstract(
+            self.claims,
+            images=self.images,
+            networks=counted(self.runs, "trained network"),
+            data=self.data,
+            accuracy=f"{self.accuracy} ({self.level} interval {self.accuracy_interval})",
+        )
+        return Markdown(f"---\nabstract: |\n  {text}\n---")
 
     @property
     def between_repeats(self) -> str:
