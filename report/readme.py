@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 from analysis import paths
-from analysis.files import written_whole
 from report.paper import Paper
 
 FOLDER = paths.ROOT / "report" / "assets" / "readme"
@@ -24,8 +23,7 @@ def write(folder: Path = FOLDER) -> list[Path]:
     written = []
     for name, content in pictures().items():
         path = folder / f"{name}.svg"
-        with written_whole(path) as temporary:
-            temporary.write_text(f"{content}\n", encoding="utf-8")
+        path.write_text(f"{content}\n", encoding="utf-8")
         written.append(path)
     return written
 
