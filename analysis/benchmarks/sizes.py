@@ -31,7 +31,7 @@ FULL = Sizes(
     # Rounds in each process, and processes: what all of them span is where another benchmark's
     # median is to be expected.
     rounds=3,
-    commands=1,
+    commands=2,
     processes=3,
 )
 # To try everything out in seconds.
