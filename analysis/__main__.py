@@ -12,6 +12,8 @@ from pathlib import Path
 from analysis import paths, results, state, study, timings
 from analysis.errors import UserError, nearest
 
+_NOTHING_KEPT = "nothing was written, and the same command starts anew"
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status: 0, 1 for an error, 130 when interrupted."""
@@ -23,9 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except UserError as error:
         return _failed(str(error))
     except KeyboardInterrupt:
-        return _failed(
-            "Stopped; what was finished is kept, and the same command goes on from there.", 130
-        )
+        return _failed(f"Stopped; {options.stopped}.", 130)
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             return _failed(
@@ -194,6 +194,7 @@ class _Parser(argparse.ArgumentParser):
 
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="python -m analysis", description=__doc__)
+    parser.set_defaults(stopped="what was finished is kept, and the same command goes on from there")
     commands = parser.add_subparsers(required=True, metavar="command", parser_class=_Parser)
     run = commands.add_parser("run", help="do what is missing of a study")
     run.add_argument("study", help="a study's name, or a path to a study file")
@@ -247,7 +248,7 @@ def _add_agree(commands: argparse._SubParsersAction) -> None:
         "--images", type=int, default=256, metavar="N", help="how many; 256 if left out"
     )
     agree.add_argument("--data", type=Path, default=paths.data(), help="folder of the data files")
-    agree.set_defaults(command=_agree)
+    agree.set_defaults(command=_agree, stopped=_NOTHING_KEPT)
 
 
 def _add_exchange(commands: argparse._SubParsersAction) -> None:
@@ -307,7 +308,7 @@ def _add_benchmark(commands: argparse._SubParsersAction) -> None:
     benchmark.add_argument(
         "--study", default="svhn-subset", help="whose claims are judged and pages rendered"
     )
-    benchmark.set_defaults(command=_benchmark)
+    benchmark.set_defaults(command=_benchmark, stopped=_NOTHING_KEPT)
 
 
 if __name__ == "__main__":

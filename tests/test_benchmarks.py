@@ -385,6 +385,18 @@ def test_numbers_that_say_nothing_are_not_kept(playground: Playground, command: 
     assert timings.read() is None and not playground.results.parent.exists()
 
 
+def test_one_that_is_stopped_says_that_nothing_is_kept(
+    playground: Playground, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stopped(*_: object, **__: object) -> Timings:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("analysis.benchmarks.measure", stopped)
+    status, out, errors = command("benchmark", "--quick", "fgsm", "--out", playground.folder / "b")
+    assert (status, out) == (130, "") and errors.startswith("Stopped; nothing was written")
+    assert not (playground.folder / "b").exists()
+
+
 def test_an_unknown_part_is_answered_with_the_nearest(
     playground: Playground, command: Command
 ) -> None:

@@ -122,7 +122,7 @@ def grad_cam(at: Setting) -> list[Comparison]:
             rounds=at.sizes.rounds,
             wait=waiting(at.pixels.device),
         )
-        name = f"Grad-CAM of {at.sizes.batch} images, {len(layers)} layer(s)"
+        name = f"Grad-CAM of {at.sizes.batch} images, {len(layers)} layer{'s' * (len(layers) > 1)}"
         found.append(
             compared(name, times["ours"], times["peer"], against="one image at a time", kind="peer")
         )
