@@ -12,6 +12,7 @@ from pathlib import Path
 from analysis import paths, results, state, study, timings
 from analysis.errors import UserError, nearest
 
+_FINISHED_KEPT = "what was finished is kept, and the same command goes on from there"
 _NOTHING_KEPT = "nothing was written, and the same command starts anew"
 
 
@@ -194,7 +195,7 @@ class _Parser(argparse.ArgumentParser):
 
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="python -m analysis", description=__doc__)
-    parser.set_defaults(stopped="what was finished is kept, and the same command goes on from there")
+    parser.set_defaults(stopped=_FINISHED_KEPT)
     commands = parser.add_subparsers(required=True, metavar="command", parser_class=_Parser)
     run = commands.add_parser("run", help="do what is missing of a study")
     run.add_argument("study", help="a study's name, or a path to a study file")
