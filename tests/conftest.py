@@ -9,6 +9,7 @@ import os
 os.environ["OMP_NUM_THREADS"] = "1"
 
 import shutil
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -22,6 +23,10 @@ from analysis.datasets import ImageSet
 from analysis.model import Classifier
 from analysis.study import Study
 from tests.playground import Playground, new_playground, run_main
+
+# A shell that starts the tests in the background has Ctrl-C ignored, by the processes that they
+# start and interrupt as well.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 CPU = torch.device("cpu")
 # At 64×64 its layer3 is 4×4 and its layer2 8×8, as layer4 and layer3 of a ResNet-18 are at 128×128.
