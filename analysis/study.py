@@ -1,84 +1,96 @@
-"""What is studied: a TOML file, read into one validated, frozen object."""
+"""The form of a study: a TOML file, read into one validated, frozen object."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import re
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    Field,
+    Strict,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
-from analysis import paths
-from analysis.errors import UserError, nearest
+from analysis.project import paths
+from analysis.project.errors import UserError, nearest
+from analysis.project.forms import Section, problem
 
-# The digits. Every data set of the project has these ten classes.
-CLASSES = 10
+# A name becomes a folder on any system, so it is plain and none of those that Windows keeps.
+NAME = re.compile(r"(?!(?:con|prn|aux|nul|com\d|lpt\d)(?:\.|$))[a-z0-9][a-z0-9_.-]{0,63}", re.I)
+# A study file is written by a person; a larger file is not one.
+_LARGEST_FILE = 1_000_000
 
-Positive = Annotated[int, Field(ge=1)]
+
+def _plain(text: str) -> str:
+    if any(ord(letter) < 32 and letter != "\n" for letter in text):
+        raise ValueError("must not contain control characters")
+    return text
+
+
+Count = Annotated[int, Strict(), Field(ge=1, le=10_000_000)]
+Seed = Annotated[int, Strict(), Field(ge=0, lt=2**31)]
+Side = Annotated[int, Strict(), Field(ge=8, le=4096)]
 Share = Annotated[float, Field(ge=0, le=1)]
-Sizes = Annotated[tuple[Share, ...], Field(min_length=1)]
+Line = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_plain)]
+Paragraph = Annotated[str, Field(max_length=5000), AfterValidator(_plain)]
 
 
-class Section(BaseModel):
-    """A part of a study file: unknown keys are refused, values never change."""
+class Drawn(Section):
+    """How many images ``streetdigits`` draws for each split."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Data(Section):
-    """Which images. ``train`` and ``test`` count the drawn images of ``streetdigits`` alone."""
-
-    name: Literal["svhn", "svhn-subset", "streetdigits"]
-    train: Positive | None = None
-    test: Positive | None = None
-
-    @model_validator(mode="after")
-    def _drawn_images_are_counted(self) -> Data:
-        counted = self.train is not None and self.test is not None
-        if counted != (self.name == "streetdigits"):
-            raise ValueError("streetdigits needs train and test, other data sets have neither")
-        return self
+    train: Count
+    test: Count
 
 
-class Split(Section):
-    """How images are divided.
+class Images(Section):
+    """Which images, and how they are divided.
 
-    ``fixed`` trains on the split "train" and evaluates on "test"; ``photo-folds`` is repeated
-    cross-validation over "test", grouped by photo, in which every other split is always trained on.
+    The split ``test`` is evaluated. With one fold, networks are trained on the split ``train``;
+    with more, each fold of the evaluated images is predicted by a network trained on all other
+    images. Folds keep images of one group together. ``noun`` is what a class is called in the
+    paper, and ``show`` allows single images on published pages.
     """
 
-    kind: Literal["fixed", "photo-folds"]
-    folds: Positive = 1
-    repeats: Positive = 1
+    source: Literal["svhn", "svhn-subset", "streetdigits"]
+    draw: Drawn | None = None
+    folds: Annotated[int, Strict(), Field(ge=1, le=1000)] = 1
+    noun: Line = "class"
+    nouns: Line = "classes"
+    show: bool = False
 
     @model_validator(mode="after")
-    def _folds_fit_the_kind(self) -> Split:
-        if (self.kind == "photo-folds") != (self.folds > 1):
-            raise ValueError("photo-folds needs folds of 2 or more, fixed has none")
+    def _drawn_images_are_counted(self) -> Images:
+        if (self.draw is not None) != (self.source == "streetdigits"):
+            raise ValueError("streetdigits needs draw, other sources have none")
         return self
 
 
-class Model(Section):
+class Network(Section):
     """A timm model by name and keyword arguments, and the input that it is evaluated at.
 
     ``size`` is in pixels; ``mean`` and ``std`` are in [0, 1] pixel units.
     """
 
-    name: str
-    size: Annotated[int, Field(ge=8)]
+    model: Line
+    size: Side
     mean: Share = 0.5
-    std: Annotated[float, Field(gt=0, le=1)] = 0.5
+    std: Annotated[float, Field(ge=1e-3, le=1)] = 0.5
     arguments: dict[str, str | int | float | bool] = {}
 
 
 class Stage(Section):
-    """A stretch of epochs at one input size in pixels."""
+    """A number of epochs at one input size in pixels."""
 
-    size: Annotated[int, Field(ge=8)]
-    epochs: Positive
+    size: Side
+    epochs: Annotated[int, Strict(), Field(ge=1, le=100_000)]
 
 
 class Augmentation(Section):
@@ -102,24 +114,19 @@ class Training(Section):
     """AdamW, its schedule, and the sizes that the images grow through.
 
     ``warmup`` is the share of all steps in which the rate rises; ``averaging`` is the decay of an
-    exponential moving average of the weights per step (none where absent); ``precision`` is that
-    of the forward pass while training, probes always compute in float32.
+    exponential moving average of the weights per step (none if left out); ``precision`` is that of
+    the forward pass while training. Probes always compute in float32.
     """
 
     learning_rate: Annotated[float, Field(gt=0, le=1)]
     weight_decay: Annotated[float, Field(ge=0, le=1)] = 0.01
     schedule: Literal["constant", "one-cycle"] = "constant"
     warmup: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    batch_size: Annotated[int, Field(ge=2)] = 64
-    stages: Annotated[tuple[Stage, ...], Field(min_length=1)]
+    batch_size: Annotated[int, Strict(), Field(ge=2, le=65_536)] = 64
+    stages: Annotated[tuple[Stage, ...], Field(min_length=1, max_length=100)]
     averaging: Annotated[float, Field(gt=0, lt=1)] | None = None
     precision: Literal["float32", "bfloat16"] = "float32"
     augmentation: Augmentation | None = None
-
-    @property
-    def epochs(self) -> int:
-        """Return the number of epochs over all stages."""
-        return sum(stage.epochs for stage in self.stages)
 
     @property
     def sizes(self) -> tuple[int, ...]:
@@ -127,57 +134,86 @@ class Training(Section):
         return tuple(stage.size for stage in self.stages for _ in range(stage.epochs))
 
 
-class Saliency(Section):
+class Maps(Section):
     """Names of the modules whose output Grad-CAM maps, as ``named_modules`` gives them."""
 
-    layers: Annotated[tuple[str, ...], Field(min_length=1)]
+    layers: Annotated[tuple[Line, ...], Field(min_length=1, max_length=20)]
+
+    @field_validator("layers")
+    @classmethod
+    def _once(cls, layers: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(layers)) != len(layers):
+            raise ValueError("must name each layer once")
+        return layers
 
 
-class Attack(Section):
-    """Sizes of the perturbation, in [0, 1] pixel units, rising from 0."""
-
-    epsilons: Annotated[tuple[Share, ...], Field(min_length=2)]
-
-    @model_validator(mode="after")
-    def _epsilons_rise_from_zero(self) -> Attack:
-        if self.epsilons[0] != 0 or list(self.epsilons) != sorted(set(self.epsilons)):
-            raise ValueError("epsilons must rise from 0, each once")
-        return self
+def _rising(epsilons: tuple[float, ...]) -> tuple[float, ...]:
+    if list(epsilons) != sorted(set(epsilons)):
+        raise ValueError("must rise, each once")
+    return epsilons
 
 
-class Controls(Section):
-    """What the attack is held against.
+Epsilons = Annotated[
+    tuple[Annotated[float, Field(gt=0, le=1)], ...],
+    Field(min_length=1, max_length=100),
+    AfterValidator(_rising),
+]
 
-    ``photos`` is the size of the random sample of photos that projected gradient descent and the
-    measures of the perturbations are computed on, the same for every run; ``steps`` counts the
-    descent's. ``epsilons`` are those of the sample, ``native_epsilons`` those of the attack on
-    native pixels, and ``logits_epsilon`` the one whose logits are kept.
+
+class Attacks(Section):
+    """Sizes of the perturbations, in [0, 1] pixel units.
+
+    ``epsilons`` are those of FGSM and of random signs on every evaluated image, rising from 0, and
+    ``native_epsilons`` those of FGSM before the resize. PGD, in ``steps`` steps, and the measures
+    of the perturbations use ``sample_epsilons`` on a random sample of ``sample`` groups of images,
+    the same for every run. Logits under FGSM are kept at ``logits_epsilon``.
     """
 
-    photos: Positive = 250
-    steps: Positive = 10
-    epsilons: Sizes = (0.005, 0.015, 0.05)
-    native_epsilons: Sizes = (0.005, 0.015, 0.035, 0.05)
+    epsilons: Annotated[tuple[Share, ...], Field(min_length=2, max_length=100)]
+    native_epsilons: Epsilons = (0.005, 0.015, 0.035, 0.05)
+    sample: Count = 250
+    sample_epsilons: Epsilons = (0.005, 0.015, 0.05)
+    steps: Annotated[int, Strict(), Field(ge=1, le=10_000)] = 10
     logits_epsilon: Annotated[float, Field(gt=0, le=1)] = 0.015
 
-    @field_validator("epsilons", "native_epsilons")
+    @field_validator("epsilons")
     @classmethod
-    def _epsilons_rise(cls, epsilons: tuple[float, ...]) -> tuple[float, ...]:
-        if epsilons[0] == 0 or list(epsilons) != sorted(set(epsilons)):
-            raise ValueError("must rise from above 0, each once")
+    def _from_zero(cls, epsilons: tuple[float, ...]) -> tuple[float, ...]:
+        if epsilons[0] != 0 or list(epsilons) != sorted(set(epsilons)):
+            raise ValueError("must rise from 0, each once")
         return epsilons
 
 
 class Bootstrap(Section):
-    """Resamples of photos, and the level of the ordinary interval."""
+    """Resamples behind an ordinary interval, and its level."""
 
-    resamples: Annotated[int, Field(ge=100)] = 2000
+    resamples: Annotated[int, Strict(), Field(ge=100, le=100_000)] = 2000
     level: Annotated[float, Field(gt=0.5, lt=1)] = 0.95
+
+
+class Paper(Section):
+    """What only a person can know, as plain text for the pages; nothing is said where it is absent.
+
+    ``images`` names the images in a few words and ``data`` in sentences, with the keys of works in
+    ``references.bib`` to cite for them in ``cites``; ``caveat`` says what they may not stand for,
+    ``recipe`` how the recipe of training was chosen, and ``thresholds`` when the thresholds of the
+    claims were fixed.
+    """
+
+    subtitle: Annotated[str, Field(max_length=200), AfterValidator(_plain)] = ""
+    description: Paragraph = ""
+    keywords: tuple[Line, ...] = ()
+    images: Line = "images"
+    data: Paragraph = ""
+    cites: tuple[Annotated[str, Field(pattern=r"^[a-z]+\d{4}$")], ...] = ()
+    caveat: Paragraph = ""
+    recipe: Paragraph = ""
+    thresholds: Paragraph = ""
 
 
 @dataclass(frozen=True)
 class Run:
-    """One trained model: a (repeat, fold) pair with its own seed."""
+    """One network: a (repeat, fold) pair with its own seed."""
 
     repeat: int
     fold: int
@@ -185,56 +221,66 @@ class Run:
 
     @property
     def name(self) -> str:
-        """Return the name that the ``run`` column holds, such as ``r0f3``."""
+        """Return the name of the run's folder, such as ``r0f3``."""
         return f"r{self.repeat}f{self.fold}"
 
 
 class Study(Section):
-    """All that determines the results of a study."""
+    """All that determines the results of a study.
+
+    ``claims`` names claim sets and ``claim`` holds further claims (see ``analysis.claims``);
+    ``published`` names the published results that the same tests are applied to, and ``validation``
+    a study of images with known masks that the map measures are checked on.
+    """
 
     name: str
-    title: str
-    seed: Annotated[int, Field(ge=0)] = 0
-    data: Data
-    split: Split
-    model: Model
+    title: Line
+    seed: Seed = 0
+    repeats: Annotated[int, Strict(), Field(ge=1, le=10_000)] = 1
+    images: Images
+    network: Network
     training: Training
-    saliency: Saliency
-    attack: Attack
-    controls: Controls = Controls()
+    maps: Maps
+    attacks: Attacks
     bootstrap: Bootstrap = Bootstrap()
+    claims: tuple[Line, ...] = ("general",)
+    claim: tuple[dict[str, Any], ...] = ()
+    published: Line | None = None
+    validation: Line | None = None
+    paper: Paper = Paper()
+
+    @field_validator("name")
+    @classmethod
+    def _is_a_plain_name(cls, name: str) -> str:
+        if not NAME.fullmatch(name):
+            raise ValueError("must be a plain name of letters, digits, '-', '_' and '.'")
+        return name
 
     @property
     def runs(self) -> tuple[Run, ...]:
         """Return every run of the study, repeat by repeat."""
-        folds = self.split.folds
+        folds = self.images.folds
         return tuple(
             Run(repeat, fold, self.seed + repeat * folds + fold)
-            for repeat in range(self.split.repeats)
+            for repeat in range(self.repeats)
             for fold in range(folds)
         )
 
     def digest(self, *sections: str) -> str:
-        """Return the SHA-256 of what the named sections say, or of the whole study.
+        """Return the SHA-256 of what the named sections say.
 
-        The number of repeats is left out: more of them make more runs, not other ones. A trained
-        run depends on ``TRAINED``, an analysis on that and on its own section, so that a new
-        analysis leaves trained runs valid. Values equal to their default are left out as well, so
-        that a new key leaves old results valid; for that, a default must never change.
+        Values equal to their default are left out, so that a new key leaves old results valid; for
+        that, a default must never change.
         """
-        content = self.model_dump(
-            mode="json", exclude={"title": True, "split": {"repeats"}}, exclude_defaults=True
-        )
-        chosen = {key: content.get(key) for key in sections or content}
-        return hashlib.sha256(json.dumps(chosen, sort_keys=True).encode()).hexdigest()
-
-
-# The sections that a trained run depends on.
-TRAINED = ("seed", "data", "split", "model", "training")
+        content = self.model_dump(mode="json", include=set(sections), exclude_defaults=True)
+        # Words for the pages change no result.
+        for key in ("noun", "nouns", "show"):
+            content.get("images", {}).pop(key, None)
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def names() -> list[str]:
-    """Return the names of the studies that there are."""
+    """Return the names of the project's own studies."""
     return sorted(path.stem for path in paths.STUDIES.glob("*.toml"))
 
 
@@ -247,49 +293,41 @@ def load(name: str | Path) -> Study:
     path = Path(name)
     if path.suffix != ".toml":
         path = paths.STUDIES / f"{name}.toml"
-    if not path.is_file():
+        known = str(name) in names()
+    else:
+        known = _is_file(path)
+    if not known:
+        likely = nearest(str(name)[:100], names())
+        raise UserError(f"There is no study {str(name)[:100]!r}; the nearest is {likely!r}.")
+    if path.stem in names() and path.resolve() != (paths.STUDIES / path.name).resolve():
         raise UserError(
-            f"There is no study {str(name)!r}; the nearest is {nearest(str(name), names())!r}."
+            f"{path} has the name of one of the project's studies, whose results it would share.\n"
+            "Give the file another name."
         )
-    try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UserError(f"{path.name} is not valid TOML: {error}") from None
+    content = _parsed(path)
+    if "name" in content:
+        raise UserError(f"{path.name}: 'name' is the name of the file, and is not written in it.")
     try:
         return Study.model_validate({"name": path.stem, **content})
     except ValidationError as error:
-        raise UserError(f"{path.name}: {_first_problem(error)}") from None
+        raise UserError(f"{path.name}: {problem(error, Study)}") from None
 
 
-def _first_problem(error: ValidationError) -> str:
-    # A misspelt key is missing under its right name too; the misspelling says more.
-    problems = sorted(error.errors(), key=lambda one: one["type"] != "extra_forbidden")
-    problem = problems[0]
-    where = [part for part in problem["loc"] if isinstance(part, (str, int))]
-    key = ".".join(str(part) for part in where) or "the study"
-    if problem["type"] == "extra_forbidden":
-        return (
-            f"unknown key {key!r}; the nearest is {nearest(str(where[-1]), _keys(where[:-1]))!r}."
-        )
-    if problem["type"] == "missing":
-        return f"{key!r} is missing."
-    message = problem["msg"].removeprefix("Value error, ")
-    value = problem["input"]
-    shown = "" if isinstance(value, dict) else f", not {value!r}"
-    return f"{key}: {message[0].lower()}{message[1:]}{shown}."
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:
+        # A name that no file system can hold.
+        return False
 
 
-def _keys(where: list[str | int]) -> list[str]:
-    """Return the keys that the section at this place of a study may have."""
-    section: Any = Study
-    for part in where:
-        if isinstance(part, str) and part in section.model_fields:
-            section = _section_within(section.model_fields[part].annotation) or section
-    return list(section.model_fields)
-
-
-def _section_within(annotation: Any) -> type[Section] | None:
-    if isinstance(annotation, type) and issubclass(annotation, Section):
-        return annotation
-    inner = (_section_within(argument) for argument in get_args(annotation))
-    return next((section for section in inner if section), None)
+def _parsed(path: Path) -> dict[str, Any]:
+    try:
+        if path.stat().st_size > _LARGEST_FILE:
+            raise ValueError(f"larger than {_LARGEST_FILE:,} bytes")
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except RecursionError:
+        raise UserError(f"{path.name} is nested too deeply.") from None
+    # Invalid TOML and invalid UTF-8 are both a ValueError.
+    except ValueError as error:
+        raise UserError(f"{path.name} is not valid TOML: {str(error)[:200]}") from None

@@ -7,7 +7,7 @@ import subprocess
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 
-from analysis import paths
+from analysis.project import paths
 
 PACKAGES = ("torch", "torchvision", "timm", "captum", "adversarial-robustness-toolbox", "numpy")
 
@@ -53,4 +53,5 @@ def processor() -> str:
             name = next(line.split(":")[1].strip() for line in lines if "model name" in line)
     except (OSError, StopIteration):
         pass
-    return f"{name}, {torch.get_num_threads()} threads"
+    threads = torch.get_num_threads()
+    return f"{name}, {threads} thread{'s' * (threads != 1)}"

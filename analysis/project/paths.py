@@ -1,4 +1,4 @@
-"""Where things lie: the only module that knows folder names.
+"""Paths of the project's folders.
 
 Three environment variables move what a user may want elsewhere: ``FAILURE_MODES_DATA`` (data sets),
 ``FAILURE_MODES_CACHE`` (checkpoints and weights) and ``FAILURE_MODES_RESULTS`` (cached results).
@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 STUDIES = ROOT / "analysis" / "studies"
 
 
@@ -30,6 +30,11 @@ def cache() -> Path:
 def results(study: str) -> Path:
     """Return the folder of one study's cached results."""
     return _folder("FAILURE_MODES_RESULTS", ROOT / "build" / "results") / study
+
+
+def shown(path: Path) -> str:
+    """Return a path as a message names it: relative to the project if it lies there."""
+    return str(path.relative_to(ROOT)) if path.is_relative_to(ROOT) else str(path)
 
 
 def pictures() -> Path:

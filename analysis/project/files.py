@@ -14,7 +14,7 @@ TEMPORARY = ".unfinished-"
 
 @contextmanager
 def written_whole(path: Path) -> Iterator[Path]:
-    """Give a temporary path beside ``path``; move it into place if nothing was raised."""
+    """Give a temporary path; move it to ``path`` if nothing was raised."""
     with written_beside(path) as temporary:
         yield temporary
         move_into_place(temporary, path)
@@ -35,6 +35,27 @@ def written_beside(path: Path) -> Iterator[Path]:
         raise
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def folder_written_whole(path: Path) -> Iterator[Path]:
+    """Give a temporary folder; move it into place if nothing was raised.
+
+    A folder that is there already is replaced, and comes back if the move fails.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=TEMPORARY, dir=path.parent) as scratch:
+        new, old = Path(scratch) / "new", Path(scratch) / "old"
+        new.mkdir()
+        yield new
+        if path.exists():
+            path.rename(old)
+        try:
+            new.rename(path)
+        except OSError:
+            if old.exists():
+                old.rename(path)
+            raise
 
 
 def move_into_place(temporary: Path, path: Path) -> None:
