@@ -1,0 +1,310 @@
+"""The JSON files of the results: ``run.json`` in each run's folder, and ``claims.json``.
+
+Each is sealed: it holds the SHA-256 of its own content, so that damage to it is found. That is no
+protection against forgery, which would only have to write another seal.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, Field, ValidationError
+
+from analysis.project import files
+from analysis.project.errors import UserError
+from analysis.project.forms import Section, problem
+from analysis.project.paths import shown
+from analysis.results.schemas import ALL
+from analysis.study import NAME, Study
+
+Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Moment = Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00$")]
+Version = Annotated[str, Field(pattern=r"^[0-9A-Za-z.+!_-]{1,40}$")]
+Package = Annotated[str, Field(pattern=r"^[0-9A-Za-z._-]{1,60}$")]
+Revision = Annotated[str, Field(pattern=r"^[0-9a-f]{7,64}(-modified)?$")] | None
+Device = Annotated[str, Field(min_length=1, max_length=120)]
+ClassName = Annotated[str, Field(min_length=1, max_length=200)]
+
+
+def _distinct(names: tuple[str, ...]) -> tuple[str, ...]:
+    if len(set(names)) != len(names):
+        raise ValueError("must be distinct")
+    if ALL in names:
+        raise ValueError(f"must not include {ALL!r}, which means every class")
+    return names
+
+
+def _plain_name(name: str) -> str:
+    if not NAME.fullmatch(name):
+        raise ValueError("must be a plain name")
+    return name
+
+
+Classes = Annotated[
+    tuple[ClassName, ...], Field(min_length=2, max_length=1000), AfterValidator(_distinct)
+]
+
+
+class Broken(Exception):
+    """What is wrong with a file, as the rest of a sentence that begins with its name."""
+
+
+class Sealed(Section, ser_json_inf_nan="strings"):
+    """A record that is stored with the SHA-256 of its content."""
+
+    def sealed(self) -> bytes:
+        """Return the content of the file."""
+        content = json.loads(self.model_dump_json())
+        return _file({"sha256": _seal(content), **content})
+
+    def write(self, path: Path) -> None:
+        """Write the record, whole or not at all."""
+        with files.written_whole(path) as temporary:
+            temporary.write_bytes(self.sealed())
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """Return the record in a file. Raises ``Broken``."""
+        try:
+            written = path.read_bytes()
+            content = json.loads(written)
+            # The seal covers the content; white space is compared as well.
+            same = written == _file(content)
+            seal = content.pop("sha256")
+        except FileNotFoundError:
+            raise Broken("is missing") from None
+        except (ValueError, RecursionError, AttributeError, KeyError, TypeError):
+            raise Broken("is truncated or altered: it is not a sealed record") from None
+        if not same or seal != _seal(content):
+            raise Broken("is truncated or altered: its content does not match its SHA-256")
+        try:
+            return cls.model_validate_json(json.dumps(content))
+        except ValidationError as error:
+            raise Broken(f"is not valid: {problem(error, cls).rstrip('.')}") from None
+
+
+def _file(content: dict[str, Any]) -> bytes:
+    return (json.dumps(content, indent=1) + "\n").encode()
+
+
+def _seal(content: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+class TableEntry(Section):
+    """One Parquet file."""
+
+    file: Annotated[str, Field(pattern=r"^[a-z_]{1,30}-[0-9a-f]{12}\.parquet$")]
+    sha256: Digest
+    rows: Annotated[int, Field(ge=0)]
+
+
+class Provenance(Section):
+    """How something was computed; ``digest`` identifies all that it depends on."""
+
+    digest: Digest
+    device: Device
+    packages: dict[Package, Version]
+    revision: Revision
+    finished: Moment
+    seconds: Annotated[float, Field(ge=0)]
+
+
+class Training(Provenance):
+    """How a network was trained, and the digest of its tensors.
+
+    ``weights`` is ``None`` for a network whose tensors were never identified.
+    """
+
+    weights: Digest | None
+    training_images: Annotated[int, Field(ge=0)]
+    history: TableEntry
+
+
+class Analysis(Provenance):
+    """One analysis of a network."""
+
+    tables: dict[str, TableEntry]
+
+
+class RunRecord(Sealed):
+    """One network and what has been computed from it; ``recipe`` is what the study said."""
+
+    format: Literal[2] = 2
+    study: Annotated[str, AfterValidator(_plain_name)]
+    repeat: Annotated[int, Field(ge=0)]
+    fold: Annotated[int, Field(ge=0)]
+    seed: Annotated[int, Field(ge=0)]
+    images: Digest
+    classes: Classes
+    recipe: dict[str, Any]
+    training: Training
+    analyses: dict[str, Analysis] = {}
+
+    @property
+    def name(self) -> str:
+        """Return the name of the run's folder."""
+        return f"r{self.repeat}f{self.fold}"
+
+    @property
+    def tables(self) -> dict[str, TableEntry]:
+        """Return every table by its name."""
+        found = {"history": self.training.history}
+        for analysis in self.analyses.values():
+            found |= analysis.tables
+        return found
+
+
+Verdict = Literal["supported", "refuted", "inconclusive", "not tested"]
+# On which side of the threshold a claim expects its effect; "within": no further from zero.
+Side = Literal["above", "below", "within"]
+# The unit of an effect, which decides how it is written.
+Unit = Literal[
+    "share", "difference of shares", "ratio", "correlation", "standard deviations", "AUROC"
+]
+# What can be reported with a claim. A test names those that it reports, so that asking for a
+# misspelt one is an error.
+Kind = Literal[
+    "gap on the same images",
+    "p of equal errors",
+    "without suspects",
+    "without random errors",
+    "share in the pairs",
+    "share in the pairs by chance",
+    "p of quasi-independence",
+    "correlation between repeats",
+    "correlation of a repeat with itself",
+    "p of exchanged groups",
+    "contrast",
+    "contrast within classes",
+    "accuracy under attack",
+    "loss under FGSM",
+    "median confidence when right",
+    "median confidence under attack",
+    "mean temperature",
+    "flipped if others err",
+    "flipped if others are right",
+]
+
+
+class Part(Section):
+    """One effect that a claim is about.
+
+    ``low`` and ``high`` are the ends of the ordinary interval, ``simultaneous_low`` and ``_high``
+    those of the wider one that the verdict rests on. ``turns_at`` holds the thresholds at which the
+    verdict would change. ``detectable`` is the smallest effect detectable with 80 % power, if any.
+    """
+
+    name: str
+    verdict: Verdict
+    effect: float
+    low: float
+    high: float
+    simultaneous_low: float
+    simultaneous_high: float
+    standard_error: float
+    turns_at: tuple[float, ...]
+    detectable: float | None
+
+
+class Reported(Section, allow_inf_nan=True):
+    """A number reported with a claim, which decides nothing; its interval is the ordinary one.
+
+    ``part`` names the part, attack or scaling that it belongs to, ``layer`` and ``weights`` the
+    maps. NaN means undefined on these data.
+    """
+
+    kind: Kind
+    value: float
+    low: float | None = None
+    high: float | None = None
+    part: str = ""
+    layer: str = ""
+    weights: str = ""
+
+
+class Judgement(Section):
+    """The verdict on a claim from one body of evidence; ``reason`` says why not, or assumptions."""
+
+    verdict: Verdict
+    reason: str = ""
+    parts: tuple[Part, ...] = ()
+    reported: tuple[Reported, ...] = ()
+
+
+class ClaimRecord(Section):
+    """A claim, its test in words, and its verdicts.
+
+    ``clause`` states the claim as the test understands it; ``reports`` are the kinds of numbers
+    that the test reports. ``published`` is the verdict on published results, if the study names
+    any.
+    """
+
+    id: str
+    statement: str
+    says: str
+    test: str
+    parameters: dict[str, Any]
+    sentence: str
+    against: str
+    clause: str
+    effect: str
+    unit: Unit
+    side: Side | None
+    threshold: float | None
+    reports: tuple[Kind, ...]
+    study: Judgement
+    published: Judgement | None
+
+    @property
+    def confirmatory(self) -> bool:
+        """Return whether the claim has a threshold."""
+        return self.threshold is not None
+
+
+class Family(Section):
+    """Claims judged on one body of evidence, which share the error rate."""
+
+    tested: int
+    resamples: int
+
+
+class ClaimsRecord(Sealed):
+    """All that was derived from the complete repeats of a study: its claims and its tables.
+
+    ``inputs`` identifies everything that it was derived from, and ``groups`` counts the groups of
+    the evaluated images. The study is the one at that time.
+    """
+
+    format: Literal[2] = 2
+    study: Study
+    classes: Classes
+    images: Digest
+    inputs: Digest
+    repeats: dict[int, tuple[str, ...]]
+    groups: int
+    alpha: float
+    level: float
+    family: Family
+    published: Family | None
+    introduction: str
+    claims: tuple[ClaimRecord, ...]
+    tables: dict[str, TableEntry]
+
+    def claim(self, name: str) -> ClaimRecord:
+        """Return a claim by its id. Raises ``UserError`` for one that the study does not have."""
+        for claim in self.claims:
+            if claim.id == name:
+                return claim
+        raise UserError(f"{self.study.name} has no claim {name!r}.")
+
+
+def damaged(path: Path, reason: Broken, *, study: str) -> UserError:
+    """Return the error for a damaged file of a study's results."""
+    return UserError(
+        f"{shown(path)} {reason}.\nRestore it with `git restore {shown(path.parent)}`, or compute "
+        f"it again with `python -m analysis run {study}`."
+    )

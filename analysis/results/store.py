@@ -1,0 +1,292 @@
+"""The results of one study: a folder for each run, and what was derived from the complete repeats.
+
+``<study>/r0f0/run.json`` lists the tables of one run and is the last file written, by a rename;
+``<study>/claims.json`` does the same for what is derived. Tables are named after their content. So
+a kill at any moment leaves the old results or the new, a run is moved by copying its folder, and
+finishing a run costs the same however many others there are.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pandas as pd
+from filelock import FileLock, Timeout
+
+from analysis.project import files, paths
+from analysis.project.errors import UserError, nearest
+from analysis.results import status, tables
+from analysis.results.records import (
+    Analysis,
+    Broken,
+    ClaimsRecord,
+    RunRecord,
+    TableEntry,
+    damaged,
+)
+from analysis.results.schemas import DERIVED_TABLES, RUN_TABLES
+from analysis.study import Run, Study, names
+
+RUN, CLAIMS, LOCK, SUPERSEDED = "run.json", "claims.json", ".lock", "superseded"
+_RUN_NAME = re.compile(r"r\d+f\d+")
+_TABLE_FILE = re.compile(r"[a-z_]+-[0-9a-f]{12}\.parquet")
+
+
+@dataclass
+class Store:
+    """The valid results of a study.
+
+    ``runs`` has what the study asks for and nothing else: stale analyses are dropped from their
+    records when the store is opened, and ``problems`` says by run what was dropped, and why.
+    """
+
+    study: Study
+    folder: Path
+    runs: dict[str, RunRecord] = field(default_factory=dict)
+    problems: dict[str, dict[str, str]] = field(default_factory=dict)
+
+    @classmethod
+    def open(cls, study: Study) -> Store:
+        """Return the results of a study that are valid; it may have none."""
+        store = cls(study, paths.results(study.name))
+        for run in study.runs:
+            store._take_up(run)
+        return store
+
+    def _take_up(self, run: Run) -> None:
+        path = self.folder / run.name / RUN
+        try:
+            if not path.is_file():
+                return
+            record = RunRecord.read(path)
+            if (record.study, record.name) != (self.study.name, run.name):
+                raise Broken(f"belongs to run {record.name} of {record.study}")
+        except Broken as reason:
+            self._drop(run.name, "training", "broken", str(reason))
+            return
+        if not status.training_is_valid(self.study, run, record):
+            self._drop(run.name, "training", "stale", "the study has changed")
+            return
+        kept = {}
+        for name, analysis in record.analyses.items():
+            if name not in status.ANALYSES:
+                continue
+            if not status.analysis_is_valid(self.study, name, record):
+                self._drop(run.name, name, "stale", "the study has changed")
+            elif self._whole(run.name, name, analysis):
+                kept[name] = analysis
+        if self._whole_table(run.name, "training", record.training.history):
+            self.runs[run.name] = record.model_copy(update={"analyses": kept})
+
+    def _whole(self, run: str, name: str, analysis: Analysis) -> bool:
+        if set(analysis.tables) != set(status.ANALYSES[name].tables):
+            self._drop(run, name, "broken", "its record does not list its tables")
+            return False
+        return all(self._whole_table(run, name, entry) for entry in analysis.tables.values())
+
+    def _whole_table(self, run: str, step: str, entry: TableEntry) -> bool:
+        try:
+            tables.check(self.folder / run, entry)
+        except Broken as reason:
+            self._drop(run, step, "broken", f"{entry.file} {reason}")
+            return False
+        return True
+
+    def _drop(self, run: str, step: str, state: str, reason: str) -> None:
+        self.problems.setdefault(run, {})[step] = f"{state}: {reason}"
+
+    def state(self, run: Run) -> dict[str, str]:
+        """Return the state of each step of a run: done, missing, stale or broken."""
+        record, problems = self.runs.get(run.name), self.problems.get(run.name, {})
+        every = problems.get("training", "missing").partition(":")[0]
+        if record is None:
+            return dict.fromkeys(["training", *status.ANALYSES], every)
+        return {"training": "done"} | {
+            name: "done"
+            if name in record.analyses
+            else problems.get(name, "missing").partition(":")[0]
+            for name in status.ANALYSES
+        }
+
+    def todo(self, run: Run) -> list[str]:
+        """Return the steps of a run that are not done."""
+        return [step for step, state in self.state(run).items() if state != "done"]
+
+    def shown_repeats(self) -> dict[int, tuple[str, ...]]:
+        """Return the runs of each repeat that pages show.
+
+        A repeat is complete if every fold has every analysis. Before the first such repeat, those
+        in which every image has been predicted are shown.
+        """
+        return self._repeats(set(status.ANALYSES)) or self._repeats({"predictions"})
+
+    def _repeats(self, analyses: set[str]) -> dict[int, tuple[str, ...]]:
+        done: dict[int, list[str]] = {}
+        for name, record in self.runs.items():
+            if analyses <= set(record.analyses):
+                done.setdefault(record.repeat, []).append(name)
+        folds = self.study.images.folds
+        return {repeat: tuple(runs) for repeat, runs in done.items() if len(runs) == folds}
+
+    def read(self, run: str, table: str) -> pd.DataFrame:
+        """Return a table of one run. Raises ``UserError`` if it is damaged, or not there."""
+        entry = self.runs[run].tables.get(table)
+        if entry is None:
+            raise UserError(f"Run {run} of {self.study.name} has no table {table!r} yet.")
+        folder = self.folder / run
+        try:
+            return tables.read(folder, entry, RUN_TABLES[table])
+        except Broken as reason:
+            raise damaged(folder / entry.file, reason, study=self.study.name) from None
+
+    def write_table(self, run: str, name: str, table: pd.DataFrame) -> TableEntry:
+        """Write a table of a run; it counts once the run's record lists it."""
+        return tables.write(self.folder / run, name, table, RUN_TABLES[name])
+
+    def write_run(self, record: RunRecord) -> None:
+        """Make a record the one that counts, then remove the files that it replaces."""
+        folder = self.folder / record.name
+        record.write(folder / RUN)
+        self.runs[record.name] = record
+        self.problems.pop(record.name, None)
+        _remove_unlisted(folder, {entry.file for entry in record.tables.values()})
+
+    def set_aside(self, run: Run) -> str:
+        """Keep a copy of a run's results that are about to be replaced, and return where."""
+        folder = self.folder / run.name
+        kept = self.folder / SUPERSEDED / f"{run.name}-{files.sha256(folder / RUN)[:12]}"
+        if not kept.exists():
+            with files.folder_written_whole(kept) as temporary:
+                shutil.copytree(folder, temporary, dirs_exist_ok=True)
+        return paths.shown(kept)
+
+    def write_derived(
+        self,
+        contents: dict[str, pd.DataFrame],
+        record: Callable[[dict[str, TableEntry]], ClaimsRecord],
+    ) -> ClaimsRecord:
+        """Write derived tables and then the record that lists them, which ``record`` returns."""
+        entries = {
+            name: tables.write(self.folder, name, table, DERIVED_TABLES[name])
+            for name, table in contents.items()
+        }
+        written = record(entries)
+        written.write(self.folder / CLAIMS)
+        _remove_unlisted(self.folder, {entry.file for entry in entries.values()})
+        return written
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep others from changing these results. Raises ``UserError`` if somebody is."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(self.folder / LOCK, timeout=0)
+        try:
+            lock.acquire()
+        except Timeout:
+            raise UserError(
+                f"{self.study.name} is being run already; nothing was changed.\n"
+                "Wait for that run to end, or stop it: the next one continues from there."
+            ) from None
+        try:
+            yield
+        finally:
+            lock.release()
+
+
+def _remove_unlisted(folder: Path, listed: set[str]) -> None:
+    """Remove tables that no record lists any more, and what interrupted writers left."""
+    for path in folder.iterdir():
+        replaced = _TABLE_FILE.fullmatch(path.name) and path.name not in listed
+        if path.is_file() and (replaced or path.name.startswith(files.TEMPORARY)):
+            path.unlink()
+
+
+@dataclass(frozen=True)
+class Derived:
+    """What was derived from the complete repeats of a study: all that pages show.
+
+    It stays as it was while further runs are computed, until they are complete.
+    """
+
+    folder: Path
+    record: ClaimsRecord
+
+    @property
+    def study(self) -> Study:
+        """Return the study as it was when this was derived."""
+        return self.record.study
+
+    def __contains__(self, table: str) -> bool:
+        return table in self.record.tables
+
+    def is_whole(self) -> bool:
+        """Return whether every table has its recorded content."""
+        try:
+            for entry in self.record.tables.values():
+                tables.check(self.folder, entry)
+        except Broken:
+            return False
+        return True
+
+    def table(self, name: str) -> pd.DataFrame:
+        """Return a derived table. Raises ``UserError`` if it is damaged, or was not derived."""
+        if name not in DERIVED_TABLES:
+            raise KeyError(name)
+        entry = self.record.tables.get(name)
+        if entry is None:
+            raise UserError(f"{self.study.name} has no table {name!r}: it was not measured.")
+        try:
+            return tables.read(self.folder, entry, DERIVED_TABLES[name])
+        except Broken as reason:
+            raise damaged(self.folder / entry.file, reason, study=self.study.name) from None
+
+
+def derived(name: str) -> Derived:
+    """Return what was derived for a study. Raises ``UserError`` if nothing was, or if damaged."""
+    found = derived_if_any(name)
+    if found is None:
+        folder = paths.results(name)
+        if not folder.is_dir() and name not in names():
+            raise UserError(
+                f"There is no study {name!r}; the nearest is {nearest(name, names())!r}."
+            )
+        raise nothing_yet(name)
+    return found
+
+
+def nothing_yet(name: str) -> UserError:
+    """Return the error for a study without a complete repeat."""
+    return UserError(
+        f"{paths.shown(paths.results(name))} has no complete repeat yet.\n"
+        f"Compute one with `python -m analysis run {name}`."
+    )
+
+
+def derived_if_any(name: str) -> Derived | None:
+    """Return what was derived for a study, or ``None``. Raises ``UserError`` if it is damaged."""
+    path = paths.results(name) / CLAIMS
+    if not path.is_file():
+        return None
+    try:
+        record = ClaimsRecord.read(path)
+        if record.study.name != name:
+            raise Broken(f"belongs to another study, {record.study.name!r}")
+    except Broken as reason:
+        raise damaged(path, reason, study=name) from None
+    return Derived(path.parent, record)
+
+
+def check_folder(folder: Path) -> None:
+    """Raise ``UserError`` for an entry of a study's folder that does not belong to its results."""
+    for path in sorted(folder.iterdir()):
+        known = path.name in (CLAIMS, LOCK, SUPERSEDED) or path.name.startswith(files.TEMPORARY)
+        if not (known or _RUN_NAME.fullmatch(path.name) or _TABLE_FILE.fullmatch(path.name)):
+            raise UserError(
+                f"{paths.shown(path)} does not belong to the results.\n"
+                "Move it elsewhere or delete it."
+            )

@@ -1,0 +1,151 @@
+"""Whether the results of a run are whole and fit together, for example after it was copied here.
+
+This finds damage and mistakes. It is no protection against forgery: whoever can write the tables
+can write records that fit them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+import pandas as pd
+
+from analysis.project.errors import UserError
+from analysis.project.paths import shown
+from analysis.results.schemas import FGSM, FGSM_NATIVE, PGD, RANDOM, RANDOM_SIGN, TRAINED
+from analysis.results.store import Derived, Store, derived_if_any
+
+
+def check_all(store: Store) -> int:
+    """Check every run and what was derived; return how many files there are.
+
+    Raises ``UserError`` for what is damaged, or does not fit the study.
+    """
+    for run, problems in store.problems.items():
+        for step, reason in problems.items():
+            raise UserError(
+                f"{shown(store.folder / run)}: {step} is {reason}.\nRestore it with `git restore "
+                f"{shown(store.folder)}`, or run `python -m analysis run {store.study.name}`."
+            )
+    count = sum(check_run(store, run) + 1 for run in store.runs)
+    for runs in store.shown_repeats().values():
+        check_together(store, runs)
+    return count + _check_derived(derived_if_any(store.study.name))
+
+
+def _check_derived(derived: Derived | None) -> int:
+    if derived is None:
+        return 0
+    for name in derived.record.tables:
+        derived.table(name)
+    return len(derived.record.tables) + 1
+
+
+def check_run(store: Store, run: str) -> int:
+    """Read and check every table of a run; return how many there are.
+
+    Raises ``UserError`` that names the run and what is wrong with it.
+    """
+    record = store.runs[run]
+    tables = {name: store.read(run, name) for name in record.tables}
+    for problem in _problems(store, tables, classes=len(record.classes)):
+        raise UserError(
+            f"{shown(store.folder / run)} is not a valid run of {store.study.name}: {problem}.\n"
+            f"Copy it again from where it was computed, or delete it."
+        )
+    return len(tables)
+
+
+def check_together(store: Store, runs: Iterable[str]) -> None:
+    """Check that runs predict the same images, once a repeat. Raises ``UserError``."""
+    records = [store.runs[run] for run in runs]
+    for what in ("images", "classes"):
+        if len({getattr(record, what) for record in records}) > 1:
+            raise UserError(
+                f"The runs of {store.study.name} were computed from different {what}.\n"
+                "Delete those from other data and compute them again."
+            )
+    columns = ["index", "group", "label"]
+    by_repeat: dict[int, list[pd.DataFrame]] = {}
+    for record in records:
+        rows = store.read(record.name, "predictions")[columns]
+        by_repeat.setdefault(record.repeat, []).append(rows)
+    whole = {
+        repeat: pd.concat(parts).sort_values("index", ignore_index=True)
+        for repeat, parts in by_repeat.items()
+    }
+    first = next(iter(whole.values()), pd.DataFrame(columns=columns))
+    for repeat, rows in whole.items():
+        if rows["index"].duplicated().any() or not rows.equals(first):
+            raise UserError(
+                f"Repeat {repeat} of {store.study.name} does not predict each image once, or not "
+                "the same images as the others.\nDelete its runs and compute them again."
+            )
+
+
+def _problems(store: Store, tables: dict[str, pd.DataFrame], *, classes: int) -> Iterable[str]:
+    """Yield what is wrong with the tables of a run, one sentence each."""
+    training = len(tables["history"])
+    if training != len(store.study.training.sizes):
+        yield f"its training has {training} epochs, not {len(store.study.training.sizes)}"
+    for name, table in tables.items():
+        for column in {"label", "predicted", "target"} & set(table):
+            if len(table) and table[column].max() >= classes:
+                yield f"{name} has a {column} beyond the {classes} classes"
+    if "predictions" not in tables:
+        return
+    predictions = tables["predictions"]
+    if predictions.empty:
+        yield "predictions is empty"
+        return
+    yield from _logits(predictions, "predictions", classes)
+    known = predictions.set_index("index")["label"]
+    for name in {"maps", "attacks"} & set(tables):
+        rows = tables[name]
+        labels = known.reindex(rows["index"])
+        if labels.isna().any() or (labels.to_numpy() != rows["label"].to_numpy()).any():
+            yield f"{name} has images or labels that predictions does not have"
+    if "attacks" in tables:
+        yield from _attacks(store, tables["attacks"], images=len(predictions), classes=classes)
+    if "maps" in tables:
+        yield from _maps(store, tables, images=len(predictions))
+
+
+def _logits(table: pd.DataFrame, name: str, classes: int) -> Iterable[str]:
+    if (table["logits"].map(len) != classes).any():
+        yield f"{name} has logits of another number of classes than {classes}"
+        return
+    logits = np.stack(table["logits"].to_list())
+    if (logits.argmax(axis=1) != table["predicted"].to_numpy()).any():
+        yield f"{name} has a predicted class without the largest logit"
+
+
+def _attacks(store: Store, table: pd.DataFrame, *, images: int, classes: int) -> Iterable[str]:
+    settings = store.study.attacks
+    swept = sorted({*settings.epsilons, settings.logits_epsilon})
+    expected = {FGSM: (swept, settings.epsilons), RANDOM_SIGN: (settings.epsilons,) * 2}
+    expected[FGSM_NATIVE] = (settings.native_epsilons,) * 2
+    expected[PGD] = (settings.sample_epsilons,) * 2
+    for attack, (allowed, needed) in expected.items():
+        rows = table[table["attack"] == attack]
+        sizes = set(rows["epsilon"])
+        if not set(needed) <= sizes <= set(allowed) and not (attack == PGD and rows.empty):
+            yield f"attacks has other sizes for {attack} than the study"
+        if attack != PGD and (rows.groupby("epsilon").size() != images).any():
+            yield f"attacks has not every image for {attack}"
+    kept = table[table["logits"].notna()]
+    if not kept.empty:
+        yield from _logits(kept, "attacks", classes)
+
+
+def _maps(store: Store, tables: dict[str, pd.DataFrame], *, images: int) -> Iterable[str]:
+    layers = set(store.study.maps.layers)
+    sizes = tables["maps"].groupby(["layer", "weights"]).size()
+    wanted = {(layer, weights) for layer in layers for weights in (TRAINED, RANDOM)}
+    if set(sizes.index) != wanted:
+        yield "maps has other layers than the study"
+    elif (sizes != images).any():
+        yield "maps has not every image"
+    if not set(tables["mean_maps"]["layer"]) <= layers:
+        yield "mean_maps has other layers than the study"
