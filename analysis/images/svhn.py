@@ -11,34 +11,30 @@ from pathlib import Path
 import numpy as np
 from torchvision.datasets import SVHN
 
-from analysis.datasets.image_set import ImageSet
-from analysis.errors import UserError
+from analysis.images.images import Images
+from analysis.project.errors import UserError
+
+CLASSES = tuple("0123456789")
 
 
-def load(folder: Path, *, splits: tuple[str, ...] = ("train", "test")) -> ImageSet:
+def load(folder: Path, *, splits: tuple[str, ...] = ("train", "test")) -> Images:
     """Return whole official splits, downloading a file that is not in ``folder``.
 
-    The official format-2 files do not say which photo a digit was cut from, so ``photo`` is -1.
-    Raises ``UserError`` where a file is missing and cannot be downloaded, or is not the official
-    one by its MD5.
+    The official format-2 files do not say which photo a digit was cut from, so no group is known.
+    Raises ``UserError`` for a file that is missing and cannot be downloaded, or that is not the
+    official one by its MD5.
     """
-    parts = [official(folder, split) for split in splits]
-    images, labels = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
-    counts = [len(part[0]) for part in parts]
-    return ImageSet(
-        images=images,
-        labels=labels,
-        split=np.repeat(np.array(splits), counts),
-        index=np.concatenate([np.arange(count, dtype=np.int32) for count in counts]),
-        photo=np.full(sum(counts), -1, dtype=np.int32),
-    )
+    parts = {split: official(folder, split) for split in splits}
+    pixels, labels = (np.concatenate(arrays) for arrays in zip(*parts.values(), strict=True))
+    counts = {split: len(part[1]) for split, part in parts.items()}
+    return Images.of_splits(counts, pixels, labels, classes=CLASSES)
 
 
-def official(folder: Path, split: str, *, download: bool = True) -> tuple[np.ndarray, np.ndarray]:
-    """Return images uint8 (N, 32, 32, 3) and labels uint8 (N,) of one official file."""
+def official(folder: Path, split: str) -> tuple[np.ndarray, np.ndarray]:
+    """Return pixels uint8 (N, 32, 32, 3) and labels int64 (N,) of one official file."""
     url, name, md5 = SVHN.split_list[split]
     path = folder / name
-    if not path.is_file() and download:
+    if not path.is_file():
         try:
             folder.mkdir(parents=True, exist_ok=True)
             SVHN(str(folder), split=split, download=True)
@@ -56,4 +52,4 @@ def official(folder: Path, split: str, *, download: bool = True) -> tuple[np.nda
         raise UserError(
             f"{path} is truncated or altered: its MD5 is not {md5}.\nDelete it and put {url} there."
         ) from None
-    return np.ascontiguousarray(data.data.transpose(0, 2, 3, 1)), data.labels.astype(np.uint8)
+    return np.ascontiguousarray(data.data.transpose(0, 2, 3, 1)), data.labels.astype(np.int64)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
@@ -17,7 +18,8 @@ def augment(
     """Return float pixels in [0, 1] of shape (N, 3, size, size), each image jittered on its own.
 
     ``pixels`` is (N, 3, height, width) in [0, 1]. The affine map and the resize are one bilinear
-    sampling; what lies outside repeats the border. ``generator`` lives on the device of ``pixels``.
+    sampling; what lies outside repeats the border. ``generator`` must be on the device of
+    ``pixels``.
     """
     count = len(pixels)
 
@@ -35,7 +37,7 @@ def augment(
     return torch.where(inverted, 1 - pixels, pixels).clamp(0, 1)
 
 
-def _affine(settings: Augmentation, uniform) -> Tensor:
+def _affine(settings: Augmentation, uniform: Callable[[float], Tensor]) -> Tensor:
     """Return the maps from output to input coordinates, (N, 2, 3)."""
     angle = uniform(math.radians(settings.rotation))
     across, down = uniform(settings.scale).exp(), uniform(settings.scale).exp()

@@ -2,7 +2,7 @@
 
 They come from ``svhn_subset.npz`` or are picked out of the official .mat files. Both ways end in
 the same bytes, checked against one SHA-256. The photos are those of the official format-1
-annotations, kept beside this module as the number of digits of each photo.
+annotations, kept next to this module as the number of digits of each photo.
 """
 
 from __future__ import annotations
@@ -13,49 +13,46 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from analysis.datasets import svhn
-from analysis.datasets.counts import SUBSET as COUNTS
-from analysis.datasets.image_set import ImageSet
-from analysis.errors import UserError
+from analysis.images import svhn
+from analysis.images.images import Images
+from analysis.project.errors import UserError
 
 FILE = "svhn_subset.npz"
+# Images of each official split, from the first one on.
+COUNTS = {"train": 1083, "extra": 106, "test": 10_000}
 IMAGES_SHA256 = "cfefe9f812a3794c729580d434b8dc0b81185301fbfe88715c816d492cc5d32d"
 LABELS_SHA256 = "55f24bf9c5e0d7f689aa6e0082032235e6bec2e0fc7ac9474d3b2282c5c83554"
 _PHOTOS = Path(__file__).with_name("svhn_subset_photos.csv")
 
 
-def load(folder: Path) -> ImageSet:
+def load(folder: Path) -> Images:
     """Return the images from ``svhn_subset.npz`` in ``folder``, else from the .mat files there.
 
-    Raises ``UserError`` where neither is there, or where the bytes are not the expected ones.
+    Raises ``UserError`` if neither is there, or if the bytes are not the expected ones.
     """
     archive = folder / FILE
     if archive.is_file():
-        images, labels, source = *_from_archive(archive), str(archive)
+        pixels, labels, source = *_from_archive(archive), str(archive)
     else:
-        images, labels, source = *_from_official(folder), f"the .mat files in {folder}"
+        pixels, labels, source = *_from_official(folder), f"the .mat files in {folder}"
     for name, array, expected in (
-        ("images", images, IMAGES_SHA256),
+        ("images", pixels, IMAGES_SHA256),
         ("labels", labels, LABELS_SHA256),
     ):
-        if hashlib.sha256(np.ascontiguousarray(array)).hexdigest() != expected:
+        if hashlib.sha256(np.ascontiguousarray(array).data).hexdigest() != expected:
             raise UserError(
                 f"{source}: the {name} are altered (their SHA-256 is not {expected[:12]}…).\n"
                 "Replace the file by an untouched copy."
             )
-    return ImageSet(
-        images=images,
-        labels=labels,
-        split=np.repeat(np.array(list(COUNTS)), list(COUNTS.values())),
-        index=np.concatenate([np.arange(count, dtype=np.int32) for count in COUNTS.values()]),
-        photo=photos(),
+    return Images.of_splits(
+        COUNTS, pixels, labels.astype(np.int64), classes=svhn.CLASSES, group=photos()
     )
 
 
 def photos() -> np.ndarray:
-    """Return the number of each image's photo within its split, int32 (11189,)."""
+    """Return the number of each image's photo within its split, int64 (11189,)."""
     table = pd.read_csv(_PHOTOS)
-    return np.repeat(table["photo"].to_numpy(np.int32), table["digits"].to_numpy())
+    return np.repeat(table["photo"].to_numpy(np.int64), table["digits"].to_numpy())
 
 
 def _from_archive(archive: Path) -> tuple[np.ndarray, np.ndarray]:
@@ -72,6 +69,8 @@ def _from_archive(archive: Path) -> tuple[np.ndarray, np.ndarray]:
 
 def _from_official(folder: Path) -> tuple[np.ndarray, np.ndarray]:
     parts = [svhn.official(folder, split) for split in COUNTS]
-    images = [part[0][:count] for part, count in zip(parts, COUNTS.values(), strict=True)]
-    labels = [part[1][:count] for part, count in zip(parts, COUNTS.values(), strict=True)]
-    return np.concatenate(images), np.concatenate(labels)
+    pixels, labels = (
+        np.concatenate([part[:count] for part, count in zip(each, COUNTS.values(), strict=True)])
+        for each in zip(*parts, strict=True)
+    )
+    return pixels, labels.astype(np.uint8)

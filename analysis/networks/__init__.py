@@ -1,0 +1,1 @@
+"""Build and train networks, and keep their weights."""

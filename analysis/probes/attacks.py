@@ -1,0 +1,188 @@
+"""Attacks on a trained run, and random signs of the same size.
+
+The fast gradient sign method follows Goodfellow, Shlens and Szegedy (2015), *Explaining and
+Harnessing Adversarial Examples*; its sign does not depend on ε, so one gradient serves every ε.
+*Native* is the same on the image as given: the gradient goes back through the resize. Projected
+gradient descent follows Madry et al. (2018), *Towards Deep Learning Models Resistant to Adversarial
+Attacks*: L∞, untargeted. Gradients and descent come from the Adversarial Robustness Toolbox, with
+true labels, in [0, 1] pixel units, and on the resized input unless native.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+import numpy as np
+import pandas as pd
+import torch
+import torch.nn.functional as F
+from art.attacks.evasion import ProjectedGradientDescentPyTorch
+from art.estimators.classification import PyTorchClassifier
+from torch import Tensor, nn
+
+from analysis.images.images import Batch
+from analysis.networks.classifier import Classifier
+from analysis.probes import perturbations
+from analysis.probes.subject import Subject, Tables
+from analysis.results.schemas import ATTACKS, FGSM, FGSM_NATIVE, PGD, RANDOM_SIGN
+
+_COLUMNS = ["attack", "epsilon", "index", "label", "predicted", "confidence", "logits"]
+
+
+def attack(subject: Subject, done: Tables) -> Tables:
+    """Return the tables ``attacks`` and ``perturbations``.
+
+    Needs the table ``predictions``, whose rows are those of ε = 0.
+    """
+    settings, art = subject.study.attacks, art_classifier(subject.classifier)
+    after_zero, kept = settings.epsilons[1:], settings.logits_epsilon
+    epsilons = {
+        FGSM: sorted({*after_zero, kept}),
+        RANDOM_SIGN: after_zero,
+        FGSM_NATIVE: settings.native_epsilons,
+    }
+    rows: dict[str, list[pd.DataFrame]] = {attack: [] for attack in ATTACKS}
+    generator = subject.generator()
+    for batch, clean in subject.batches_with(done["predictions"]):
+        for attack, before, direction in one_step(art, batch, generator=generator):
+            if attack != FGSM_NATIVE:
+                rows[attack].append(clean.assign(epsilon=0.0, logits=None))
+            moved = perturbed(before, direction, epsilons[attack])
+            logits_at = kept if attack == FGSM else None
+            rows[attack].append(
+                _outcomes(subject, batch, moved, epsilons=epsilons[attack], logits_at=logits_at)
+            )
+    rows[PGD], changes = _sampled(subject, art)
+    tables = [
+        pd.concat(parts).sort_values("epsilon", kind="stable").assign(attack=attack)
+        for attack, parts in rows.items()
+        if parts
+    ]
+    return {
+        "attacks": pd.concat(tables, ignore_index=True)[_COLUMNS],
+        "perturbations": perturbations.summarised(changes),
+    }
+
+
+def _sampled(
+    subject: Subject, art: PyTorchClassifier
+) -> tuple[list[pd.DataFrame], list[pd.DataFrame]]:
+    """Return the rows of descent on the sample, and how far each attack moves its images."""
+    settings, classifier = subject.study.attacks, subject.classifier
+    epsilons, rows, changes = settings.sample_epsilons, [], []
+    # The random signs begin anew: those of the sample do not depend on the other images.
+    generator = subject.generator()
+    for batch in subject.batches(subject.sample):
+        pixels = classifier.resize(batch.pixels)
+        descended = [
+            descend(art, pixels, batch.labels, epsilon=epsilon, steps=settings.steps)
+            for epsilon in epsilons
+        ]
+        rows.append(_outcomes(subject, batch, descended, epsilons=epsilons))
+        moved = [
+            (attack, before, perturbed(before, direction, epsilons))
+            for attack, before, direction in one_step(art, batch, generator=generator)
+        ]
+        for attack, before, every_after in [*moved, (PGD, pixels, descended)]:
+            for epsilon, after in zip(epsilons, every_after, strict=True):
+                found = perturbations.changes(
+                    before, after, native=subject.images.size, size=classifier.size
+                )
+                changes.append(found.assign(attack=attack, epsilon=epsilon))
+    return rows, changes
+
+
+def _outcomes(
+    subject: Subject,
+    batch: Batch,
+    moved: Iterable[Tensor],
+    *,
+    epsilons: Sequence[float],
+    logits_at: float | None = None,
+) -> pd.DataFrame:
+    """Return rows for the pixels of a batch ``moved`` by each ε, with the logits at one ε."""
+    count = len(batch.index)
+    # Filled in place: small tensors kept between large ones would leave holes in memory that no
+    # large one fits into again, as many as there are forward passes.
+    confidence = torch.empty(len(epsilons), count, device=subject.classifier.device)
+    predicted = torch.empty_like(confidence, dtype=torch.long)
+    kept: list[np.ndarray | None] = []
+    for number, (epsilon, pixels) in enumerate(zip(epsilons, moved, strict=True)):
+        logits = subject.logits(pixels, probe="attacks")
+        confidence[number], predicted[number] = logits.softmax(dim=1).max(dim=1)
+        kept += list(logits.cpu().numpy()) if epsilon == logits_at else [None] * count
+    return pd.DataFrame(
+        {
+            "epsilon": np.repeat(np.asarray(epsilons, dtype=np.float64), count),
+            "index": np.tile(batch.index, len(epsilons)),
+            "label": np.tile(batch.labels.cpu().numpy(), len(epsilons)),
+            "predicted": predicted.cpu().numpy().ravel(),
+            "confidence": confidence.cpu().numpy().ravel(),
+            "logits": pd.Series(kept, dtype=object),
+        }
+    )
+
+
+def art_classifier(classifier: Classifier) -> PyTorchClassifier:
+    """Return ART's view of a classifier: pixels in [0, 1], cross-entropy."""
+    return PyTorchClassifier(
+        model=classifier,
+        loss=nn.CrossEntropyLoss(),
+        # ART only notes it: pixels of any size can be attacked.
+        input_shape=(3, classifier.size, classifier.size),
+        nb_classes=classifier.classes,
+        clip_values=(0.0, 1.0),
+        preprocessing=None,
+        device_type="gpu" if classifier.device.type == "cuda" else "cpu",
+    )
+
+
+def one_step(
+    art: PyTorchClassifier, batch: Batch, *, generator: torch.Generator
+) -> Iterator[tuple[str, Tensor, Tensor]]:
+    """Give each one-step attack, the pixels that it moves, and the signs along which."""
+    pixels, labels = art.model.resize(batch.pixels), batch.labels
+    yield FGSM, pixels, gradient_sign(art, pixels, labels)
+    yield RANDOM_SIGN, pixels, random_sign(pixels, generator=generator)
+    yield FGSM_NATIVE, batch.pixels, gradient_sign(art, batch.pixels, labels)
+
+
+def gradient_sign(art: PyTorchClassifier, pixels: Tensor, labels: Tensor) -> Tensor:
+    """Return the sign of the loss's gradient at ``pixels`` (N, 3, height, width), of that shape."""
+    return art.loss_gradient(pixels, F.one_hot(labels, art.nb_classes)).sign()
+
+
+def random_sign(pixels: Tensor, *, generator: torch.Generator) -> Tensor:
+    """Return -1 or 1 for each value of ``pixels``, with equal chances."""
+    draws = torch.rand(pixels.shape, generator=generator, device=pixels.device)
+    # Not the sign of a centred draw, which is 0 once in some millions.
+    return torch.where(draws < 0.5, -1.0, 1.0)
+
+
+def perturbed(pixels: Tensor, direction: Tensor, epsilons: Sequence[float]) -> Iterator[Tensor]:
+    """Give ``pixels`` moved by each ε along ``direction``, clipped to [0, 1]."""
+    return ((pixels + epsilon * direction).clamp(0, 1) for epsilon in epsilons)
+
+
+def descend(
+    art: PyTorchClassifier, pixels: Tensor, labels: Tensor, *, epsilon: float, steps: int
+) -> Tensor:
+    """Return ``pixels`` (N, 3, size, size) after projected gradient descent, of that shape.
+
+    A step is 2.5·ε/steps, so that the edge of the ε-ball can be reached and followed. Steps start
+    at the image itself: with no random start the first direction is that of the fast gradient sign
+    method, and only the number of steps differs.
+    """
+    method = ProjectedGradientDescentPyTorch(
+        art,
+        norm=np.inf,
+        eps=epsilon,
+        eps_step=2.5 * epsilon / steps,
+        max_iter=steps,
+        num_random_init=0,
+        batch_size=len(pixels),
+        verbose=False,
+    )
+    true_labels = F.one_hot(labels, art.nb_classes).cpu().numpy().astype(np.float32)
+    moved = method.generate(pixels.cpu().numpy(), true_labels)
+    return torch.from_numpy(moved).to(pixels.device, memory_format=torch.channels_last)

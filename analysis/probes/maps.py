@@ -1,0 +1,107 @@
+"""Grad-CAM of the trained network, and of the same network with random weights.
+
+Adebayo et al. (2018), *Sanity Checks for Saliency Maps*: a measure that is the same with random
+weights is about the architecture and the image, not about what the network has learned.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+import pandas as pd
+import torch
+from torch.optim.swa_utils import update_bn
+
+from analysis.images.images import Batch
+from analysis.networks.classifier import Classifier, build
+from analysis.probes.gradcam import check_layers, grad_cam
+from analysis.probes.measures import distributions, measures
+from analysis.probes.subject import Subject, Tables
+from analysis.results.schemas import RANDOM, TRAINED
+from analysis.study import Network
+
+__all__ = ["check_layers", "explain", "randomised"]
+
+# Images that the statistics of BatchNorm are estimated on: each has thousands of pixels.
+IMAGES_FOR_STATISTICS = 256
+_MEAN_MAPS = {"layer": "str", "label": "int64", "row": "int64", "column": "int64"}
+_MEAN_MAPS |= {"value": "float32", "images": "int64"}
+
+
+def explain(subject: Subject, done: Tables) -> Tables:
+    """Return the tables ``maps`` and ``mean_maps``.
+
+    Needs the table ``predictions``: all maps explain the class that the trained network predicts.
+    """
+    layers, predictions = subject.study.maps.layers, done["predictions"]
+    random = randomised(
+        subject.study.network,
+        subject.batches(subject.positions[:IMAGES_FOR_STATISTICS]),
+        classes=subject.classifier.classes,
+        seed=subject.run.seed,
+        device=subject.classifier.device,
+    )
+    rows: dict[tuple[str, str], list[pd.DataFrame]] = {
+        (weights, layer): [] for weights in (TRAINED, RANDOM) for layer in layers
+    }
+    shares: dict[str, list[np.ndarray]] = {layer: [] for layer in layers}
+    for batch, known in subject.batches_with(predictions):
+        pixels = subject.classifier.resize(batch.pixels)
+        target = torch.tensor(known["predicted"].to_numpy()).to(subject.classifier.device)
+        for weights, classifier in ((TRAINED, subject.classifier), (RANDOM, random)):
+            for layer in layers:
+                raw = grad_cam(classifier, pixels, layer=layer, target=target)
+                raw = subject.finite(raw, probe="maps").cpu()
+                found = measures(raw, size=classifier.size, masks=batch.masks)
+                identity = {
+                    "layer": layer,
+                    "weights": weights,
+                    "index": batch.index,
+                    "label": known["label"].to_numpy(),
+                    "target": known["predicted"].to_numpy(),
+                }
+                rows[weights, layer].append(pd.DataFrame(identity | found))
+                if weights == TRAINED:
+                    shares[layer].append(distributions(raw).numpy())
+    return {
+        "maps": pd.concat(sum(rows.values(), []), ignore_index=True),
+        "mean_maps": _mean_maps(shares, predictions["label"].to_numpy()),
+    }
+
+
+def randomised(
+    network: Network, images: Iterable[Batch], *, classes: int, seed: int, device: torch.device
+) -> Classifier:
+    """Return a classifier with all weights drawn anew, the same for the same seed.
+
+    Every module that has ``reset_parameters`` is reset to PyTorch's own initial values. timm's are
+    not kept where they differ: its ResNets begin with a zero scale in the last BatchNorm of each
+    block, behind which nothing of the block would be seen. The running statistics of BatchNorm are
+    then the mean over ``images``, batch by batch, in one forward pass; nothing is trained.
+    """
+    # A stream of its own: from the run's seed itself come the values that its training began with.
+    own = int(np.random.SeedSequence(seed).generate_state(1)[0])
+    classifier = build(network, classes=classes, seed=own, device=torch.device("cpu"))
+    with torch.random.fork_rng():
+        torch.manual_seed(own)
+        for module in classifier.modules():
+            reset = getattr(module, "reset_parameters", None)
+            if callable(reset):
+                reset()
+        classifier = classifier.to(device)
+        update_bn((batch.pixels for batch in images), classifier)
+    return classifier.eval().requires_grad_(False)
+
+
+def _mean_maps(shares: dict[str, list[np.ndarray]], labels: np.ndarray) -> pd.DataFrame:
+    """Return the table ``mean_maps``; a class whose maps are all zero has no rows."""
+    rows = []
+    for layer, parts in shares.items():
+        maps = np.concatenate(parts)
+        present = ~np.isnan(maps).any(axis=(1, 2))
+        for label in np.unique(labels[present]):
+            chosen = maps[present & (labels == label)]
+            cells = np.ndenumerate(chosen.mean(axis=0))
+            rows += [(layer, label, *place, value, len(chosen)) for place, value in cells]
+    return pd.DataFrame(rows, columns=list(_MEAN_MAPS)).astype(_MEAN_MAPS)
