@@ -1,153 +1,299 @@
-"""Which runs there are, what is missing, doing it, and saying how far it is."""
+"""What is missing of a study, doing it, and deriving what follows: the one place with the order."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import torch
+import numpy as np
 
-from analysis import (
-    analyses,
-    datasets,
-    model,
-    provenance,
-    results,
-    saliency,
-    trained,
-    training,
-)
-from analysis.analyses import ANALYSES
-from analysis.datasets import ImageSet
-from analysis.derived import alone, commit, conclude, derive_again
-from analysis.errors import UserError
-from analysis.forecast import forecast
-from analysis.probes import PROBES, Subject
-from analysis.progress import Progress, duration
-from analysis.results import AnalysisEntry, Results, RunEntry, TrainingEntry
-from analysis.split import divide
-from analysis.state import RunState, states, valid
+from analysis import claims
+from analysis.claims.judge import ALPHA, judge, needed_resamples
+from analysis.inference import confidence, estimates, evidence, measures, suspects
+from analysis.inference.evidence import Tables
+from analysis.inference.summaries import summaries
+from analysis.project import provenance
+from analysis.project.errors import UserError
+from analysis.results import published, status, store, verification
+from analysis.results.records import Analysis, ClaimsRecord, RunRecord, Training
+from analysis.results.store import Store
 from analysis.study import Run, Study
 
+if TYPE_CHECKING:
+    import torch
 
-def choose_device(name: str | None) -> torch.device:
-    """Return the named device, or a CUDA device where there is one, else the CPU."""
-    if name is None:
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-        torch.zeros(1, device=device).item()
-    except (RuntimeError, AssertionError):
-        raise UserError(f"There is no device {name!r} here; try --device cpu.") from None
-    return device
+    from analysis.images import Images
+    from analysis.networks.weights import Trained
+    from analysis.probes import Subject
+
+# Raised by hand when something else is derived from the same tables.
+DERIVED_VERSION = 3
 
 
 def run(
-    study: Study, *, data: Path, device: torch.device, say: Callable[[str], None] = print
-) -> bool:
-    """Do what is missing of a study, run by run; return whether there was anything.
+    study: Study,
+    *,
+    data: Path,
+    device: str | None,
+    say: Callable[[str], None] = print,
+) -> None:
+    """Do what is missing of a study, run by run, and derive what follows.
 
-    It can be stopped at any moment and goes on where it was. Raises ``UserError`` where the same
-    study is being run already, and for data, checkpoints and results that are not in order.
+    It can be stopped at any moment and continues from there. Results that the study no longer asks
+    for are kept in ``superseded``. Raises ``UserError`` if the study is being run already, and for
+    data, checkpoints, weights and results that are not valid.
     """
-    with alone(study):
-        stored = results.load_if_any(study.name)
-        todo = [state for state in states(study, stored) if not state.done]
-        if stored is not None and not todo:
-            return derive_again(study, stored, say=say)
-        images = datasets.load(study, data)
-        store = valid(study, results.open_for_writing(study, data_digest=images.digest()))
-        # The same kernels every time, so that a seed gives the same weights on the same device.
-        with torch.backends.cudnn.flags(deterministic=True, benchmark=False):
-            untrained = model.build(study.model, seed=study.seed, device=device)
-            saliency.check_layers(untrained.eval().requires_grad_(False), study.saliency.layers)
-            left = forecast(study, images, todo, device=device)
-            runs = "1 run" if len(todo) == 1 else f"{len(todo)} runs"
-            say(
-                f"{study.name}: {runs} to do, about {duration(left.seconds)} on "
-                f"{trained.describe(device)} (measured on {left.measured})"
+    claims.of(study)
+    opened = Store.open(study)
+    with opened.locked():
+        # Opened again, as another process may have changed it before the lock was held.
+        opened = Store.open(study)
+        todo = [run for run in study.runs if opened.todo(run)]
+        if todo:
+            _run_all(opened, todo, data=data, device=device, say=say)
+        derive(opened, say=say)
+
+
+def _run_all(
+    opened: Store,
+    todo: list[Run],
+    *,
+    data: Path,
+    device: str | None,
+    say: Callable[[str], None],
+) -> None:
+    import torch
+    from tqdm import tqdm
+
+    from analysis import images as sources
+    from analysis.networks import classifier, weights
+    from analysis.probes import maps
+
+    study = opened.study
+    chosen = classifier.choose_device(device)
+    images = sources.load(study, data)
+    claims.of(study).check_classes(images.classes)
+    for record in opened.runs.values():
+        if record.images != images.digest():
+            raise UserError(
+                f"The images are not those of run {record.name} of {study.name}: their digest is "
+                f"{images.digest()[:12]}…, not {record.images[:12]}….\n"
+                "Restore the data, or move the results elsewhere to begin anew."
             )
-            progress = Progress(left.costs, say=say)
-            for state in todo:
-                store = _finish(study, state, images, store, device=device, progress=progress)
-        conclude(store)
-        say(f"{study.name}: claims judged.")
-    return True
+    say(f"{study.name}: {len(todo)} of {len(study.runs)} runs to do on {weights.describe(chosen)}")
+    # The same kernels every time, so that a seed gives the same weights on the same device.
+    with torch.backends.cudnn.flags(deterministic=True, benchmark=False):
+        untrained = classifier.build(
+            study.network, classes=len(images.classes), seed=study.seed, device=chosen
+        )
+        maps.check_layers(untrained, study.maps.layers)
+        steps = len(todo) * (len(study.training.sizes) + len(status.ANALYSES))
+        with tqdm(total=steps, unit="step", desc=study.name) as progress:
+            for each in todo:
+                _finish(opened, each, images, device=chosen, progress=progress.update, say=say)
 
 
 def _finish(
-    study: Study,
-    state: RunState,
-    images: ImageSet,
-    store: Results,
+    opened: Store,
+    run: Run,
+    images: Images,
     *,
     device: torch.device,
-    progress: Progress,
-) -> Results:
-    """Train a run if it has to be, do its missing analyses, and commit each as it is done."""
-    run = state.run
+    progress: Callable[[int], bool | None],
+    say: Callable[[str], None],
+) -> None:
+    """Train a run if needed, do its missing analyses, and record each as it is done."""
+    from analysis.images import divide
+    from analysis.networks import weights
+    from analysis.probes import PROBES, Subject
 
-    def report(row: training.Epoch) -> None:
-        progress.done(f"{run.name} epoch {row.epoch}", note=f"loss {row.train_loss:.3f}")
+    study = opened.study
+    for step, problem in opened.problems.get(run.name, {}).items():
+        # A damaged table alone is simply computed again.
+        if step == "training" or problem.startswith("stale"):
+            kept = opened.set_aside(run)
+            say(f"{run.name}: {step} is {problem}; its earlier results are kept in {kept}")
+            break
+    record = opened.runs.get(run.name)
 
-    if not trained.weights(study, run).is_file():
-        trained.train(study, run, images, device=device, report=report)
-    classifier, facts = trained.read(study, run, device=device)
-    entry = store.manifest.runs.get(run.name)
-    todo = state.todo
-    if (
-        entry is None
-        or state.training != "done"
-        or entry.training.weights_sha256 != facts["sha256"]
-    ):
-        # What was computed from other weights goes with them.
-        entry = RunEntry(
-            repeat=run.repeat,
-            fold=run.fold,
-            seed=run.seed,
-            training=_training_entry(study, run, facts, store),
-        )
-        todo = analyses.of(study)
-    _, positions = divide(study, run, images)
-    subject = Subject(study, run, classifier, images, positions)
-    for name in todo:
-        begin = time.perf_counter()
-        done = {
-            table: store.read(table, entry.table(table))
-            for needed in ANALYSES[name].needs
-            for table in ANALYSES[needed].tables
-        }
-        tables = PROBES[name](subject, done)
-        written = {
-            table: results.write_table(store.folder, table, content, run=run.name)
-            for table, content in tables.items()
-        }
-        analysis = AnalysisEntry(
-            digest=analyses.digest(study, name),
-            device=trained.describe(device),
-            packages=provenance.packages(),
-            revision=provenance.revision(),
-            finished=provenance.now(),
-            seconds=time.perf_counter() - begin,
-            tables=written,
-        )
-        entry = entry.model_copy(update={"analyses": {**entry.analyses, name: analysis}})
-        store = commit(store, {run.name: entry})
-        progress.done(f"{run.name} {name}")
-    return store
+    def epoch(row: object) -> None:
+        progress(1)
 
-
-def _training_entry(study: Study, run: Run, facts: dict, store: Results) -> TrainingEntry:
-    history = training.history_table(facts["history"])
-    return TrainingEntry(
-        digest=analyses.training_digest(study),
-        device=facts["device"],
-        packages=facts["packages"],
-        revision=facts["revision"],
-        finished=facts["finished"],
-        seconds=facts["seconds"],
-        weights_sha256=facts["sha256"],
-        training_images=facts["training_images"],
-        history=results.write_table(store.folder, "history", history, run=run.name),
+    if not weights.path(study, run).is_file():
+        weights.train(study, run, images, device=device, report=epoch)
+    else:
+        progress(len(study.training.sizes))
+    trained = weights.read(
+        study,
+        run,
+        classes=len(images.classes),
+        device=device,
+        expected=record.training.weights if record else None,
     )
+    _, positions = divide(study, run, images)
+    subject = Subject(study, run, trained.classifier, images, positions)
+    if record is not None and record.training.weights is None:
+        record = _identified(opened, record, subject, trained)
+    if record is None:
+        record = _record(opened, run, images, trained)
+        opened.write_run(record)
+    for name, kind in status.ANALYSES.items():
+        if name not in record.analyses:
+            begin = time.perf_counter()
+            done = {
+                table: opened.read(run.name, table)
+                for needed in kind.needs
+                for table in status.ANALYSES[needed].tables
+            }
+            tables = PROBES[name](subject, done)
+            analysis = Analysis(
+                digest=status.analysis_digest(study, name, weights=status.weights_of(record)),
+                device=weights.describe(device),
+                packages=provenance.packages(),
+                revision=provenance.revision(),
+                finished=provenance.now(),
+                seconds=time.perf_counter() - begin,
+                tables={
+                    table: opened.write_table(run.name, table, content)
+                    for table, content in tables.items()
+                },
+            )
+            record = record.model_copy(update={"analyses": {**record.analyses, name: analysis}})
+            opened.write_run(record)
+        progress(1)
+
+
+def _record(opened: Store, run: Run, images: Images, trained: Trained) -> RunRecord:
+    """Return the record of a run that has been trained and not yet analysed."""
+    study, facts = opened.study, trained.facts
+    history = opened.write_table(run.name, "history", trained.history)
+    return RunRecord(
+        study=study.name,
+        repeat=run.repeat,
+        fold=run.fold,
+        seed=run.seed,
+        images=images.digest(),
+        classes=images.classes,
+        recipe=study.model_dump(
+            mode="json",
+            include={"seed", "images", "network", "training", "maps", "attacks"},
+            exclude_defaults=True,
+        ),
+        training=Training(
+            digest=status.training_digest(study), weights=trained.digest, history=history, **facts
+        ),
+    )
+
+
+def _identified(opened: Store, record: RunRecord, subject: Subject, trained: Trained) -> RunRecord:
+    """Return a record with the digest of its weights, if they give exactly its predictions."""
+    from analysis.probes import PROBES
+
+    before = opened.read(record.name, "predictions")
+    again = PROBES["predictions"](subject, {})["predictions"]
+    same = all(
+        (a == b).all() for a, b in zip(before["logits"], again["logits"], strict=len(again) > 0)
+    )
+    if len(before) != len(again) or not same:
+        raise UserError(
+            f"The weights of {record.name} of {opened.study.name} do not give its stored "
+            "predictions.\nRun it where it was trained, or move its results elsewhere."
+        )
+    training = record.training.model_copy(update={"weights": trained.digest})
+    analyses = {
+        name: analysis.model_copy(
+            update={"digest": status.analysis_digest(opened.study, name, weights=trained.digest)}
+        )
+        for name, analysis in record.analyses.items()
+    }
+    return record.model_copy(update={"training": training, "analyses": analyses})
+
+
+def derive(opened: Store, *, say: Callable[[str], None] = print) -> ClaimsRecord | None:
+    """Derive all that pages show from the complete repeats, unless that has been done.
+
+    Returns nothing, and says so, if no repeat is complete. Raises ``UserError`` if their runs are
+    not valid.
+    """
+    study, repeats = opened.study, opened.shown_repeats()
+    if not repeats:
+        say(f"{study.name}: no repeat is complete, so there is nothing to derive yet.")
+        return None
+    wanted = claims.of(study)
+    inputs = derived_digest(opened, wanted)
+    try:
+        before = store.derived_if_any(study.name)
+    except UserError:
+        # Damaged, or written by another version: it can be derived again.
+        before = None
+    if before is not None and before.is_whole() and before.record.inputs == inputs:
+        say(f"{study.name}: nothing to do.")
+        return before.record
+    runs = [run for names in repeats.values() for run in names]
+    for run in runs:
+        verification.check_run(opened, run)
+    verification.check_together(opened, runs)
+    tables = Tables(opened, repeats)
+    classes = opened.runs[runs[0]].classes
+    count = needed_resamples(study, wanted.confirmatory)
+    found = evidence.of_study(tables, study, classes, resamples=count)
+    theirs = published.load(study.published) if study.published else None
+    level, resamples = study.bootstrap.level, study.bootstrap.resamples
+    contents = {
+        **summaries(tables, found, opened.runs),
+        "estimates": estimates.estimates(found, theirs, level=level),
+        "map_measures": measures.table(found, level=level, resamples=resamples),
+        "suspects": suspects.table(found),
+    }
+    contents |= confidence.tables(
+        found, level=level, resamples=resamples, epsilon=study.attacks.logits_epsilon
+    )
+    records, family, published_family = judge(study, wanted, found, theirs)
+    derived = opened.write_derived(
+        contents,
+        lambda entries: ClaimsRecord(
+            study=study,
+            classes=classes,
+            images=opened.runs[runs[0]].images,
+            inputs=inputs,
+            repeats=repeats,
+            groups=len(np.unique(tables.group)),
+            alpha=ALPHA,
+            level=level,
+            family=family,
+            published=published_family,
+            introduction=wanted.introduction,
+            claims=records,
+            tables=entries,
+        ),
+    )
+    say(f"{study.name}: claims judged on {len(runs)} runs.")
+    return derived
+
+
+def derived_digest(opened: Store, wanted: claims.Claims) -> str:
+    """Return what identifies all that is derived from the complete repeats now."""
+    runs = [run for names in opened.shown_repeats().values() for run in names]
+    body = published.load(opened.study.published) if opened.study.published else None
+    words = opened.study.model_dump_json(include={"title", "images", "paper", "validation"})
+    text = f"{wanted.digest} {body.model_dump_json() if body else ''} {words}"
+    return status.derived_digest(
+        opened.study, [opened.runs[run] for run in runs], version=DERIVED_VERSION, claims=text
+    )
+
+
+def judged(study: Study, *, say: Callable[[str], None]) -> ClaimsRecord:
+    """Return the claims of a study, derived again if they are not up to date.
+
+    Raises ``UserError`` without a complete repeat, and if somebody is changing the results.
+    """
+    opened = Store.open(study)
+    if not opened.shown_repeats():
+        raise store.nothing_yet(study.name)
+    with opened.locked():
+        found = derive(Store.open(study), say=say)
+    if found is None:
+        raise store.nothing_yet(study.name)
+    return found

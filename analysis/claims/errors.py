@@ -1,47 +1,69 @@
-"""The claims about errors on clean images: how many, on which digits, and which for which."""
+"""Tests about errors on clean images: how many, in which classes, and which for which."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from itertools import permutations
+from typing import Annotated
 
 import numpy as np
+from pydantic import Field
+from scipy.sparse import csr_array, hstack
 
-from analysis import statistics
-from analysis.claims.judging import Finding, beside
-from analysis.evidence import Evidence, NotTested
-from analysis.label_noise import candidates, without
-from analysis.published import EASY, HARD
-from analysis.study import CLASSES
-from analysis.verdicts import SURE, Beside
+from analysis.claims.judging import Finding, reported
+from analysis.claims.registry import test
+from analysis.inference import statistics
+from analysis.inference.evidence import Evidence, NotTested
+from analysis.inference.suspects import suspects, without
+from analysis.results.records import Reported
+from analysis.study import Count, Line, Share
 
-SPLITS = 200
-COMMONEST = 10
-# Off the diagonal, as (true, predicted).
-_PAIRS = np.array(list(permutations(range(CLASSES), 2)))
-# Random sets of errors that are left out in place of the candidates for a wrong label.
+Names = Annotated[tuple[Line, ...], Field(min_length=1)]
+# Random sets of errors that are left out in place of the suspects.
 DRAWS = 20
 
 
-def accuracy(evidence: Evidence) -> Finding:
-    """Return the overall accuracy."""
-    if not evidence.official:
-        raise NotTested("the networks were not trained on the official training split")
+@test(
+    "accuracy",
+    sentence="The accuracy{trained}",
+    clause="overall accuracy is high",
+    sides=("above",),
+    effect="accuracy",
+    unit="share",
+)
+def accuracy(evidence: Evidence, *, source: Line | None = None) -> Finding:
+    """Return the overall accuracy; with ``source``, of networks trained on its training images."""
+    if source is not None and evidence.source != source:
+        raise NotTested(f"the networks were not trained on the training split of {source}")
     return Finding({"accuracy": evidence.accuracy()})
 
 
-def uneven(evidence: Evidence, *, splits: int = SPLITS) -> Finding:
+@test(
+    "error gap",
+    sentence="The gap in error between the worst and the best {noun}, chosen on one half of the "
+    "groups of images and measured on the other, in the mean over {splits} splits,",
+    clause="errors are uneven over the {nouns}",
+    sides=("above",),
+    effect="gap in error",
+    unit="difference of shares",
+    reports=(
+        "gap on the same images",
+        "p of equal errors",
+        "without suspects",
+        "without random errors",
+    ),
+)
+def error_gap(evidence: Evidence, *, splits: Count = 200) -> Finding:
     """Return the gap between the classes that were worst and best on the other half.
 
     Choosing and measuring on the same images would find a gap in pure noise.
     """
     errors = class_errors(evidence)
-    same = errors.max(axis=1) - errors.min(axis=1)
+    same = np.nanmax(errors, axis=1) - np.nanmin(errors, axis=1)
     return Finding(
         {"gap": _gap(evidence, splits=splits)},
         (
-            beside("gap on the images it was chosen on", same),
-            beside("permutation test of equal errors, p", heterogeneity(evidence)),
+            reported("gap on the same images", same),
+            reported("p of equal errors", heterogeneity(evidence)),
             *_bounds(evidence, lambda kept: {"gap": _gap(kept, splits=DRAWS)}),
         ),
     )
@@ -58,62 +80,77 @@ def _gap(evidence: Evidence, *, splits: int) -> np.ndarray:
     return np.nanmean(np.concatenate(gaps), axis=0)
 
 
-def easy_digits(evidence: Evidence) -> Finding:
-    """Return the error of 0, 1 and 2, each minus that of the other seven digits."""
-    return Finding(_easy(evidence), _bounds(evidence, _easy))
+@test(
+    "error difference",
+    sentence="The error of {each}, minus that of all other {nouns} together,",
+    clause="{each} errs {more} than the others",
+    sides=("above", "below"),
+    effect="error minus that of the others",
+    unit="difference of shares",
+    reports=("without suspects", "without random errors"),
+)
+def error_difference(evidence: Evidence, *, classes: Names) -> Finding:
+    """Return the error of each class, minus that of the classes that are not named together."""
+
+    def effects(found: Evidence) -> dict[str, np.ndarray]:
+        others = _error_of(found, _rest(found, classes))
+        return {name: _error_of(found, [name]) - others for name in classes}
+
+    return Finding(effects(evidence), _bounds(evidence, effects))
 
 
-def hard_digits(evidence: Evidence) -> Finding:
-    """Return the error of 8 and 9, each over that of the other eight digits."""
-    return Finding(_hard(evidence), _bounds(evidence, _hard))
+@test(
+    "error ratio",
+    sentence="The error of {each}, divided by that of all other {nouns} together,",
+    clause="{each} errs {more} than the others",
+    sides=("above", "below"),
+    effect="error over that of the others",
+    unit="ratio",
+    reports=("without suspects", "without random errors"),
+)
+def error_ratio(evidence: Evidence, *, classes: Names) -> Finding:
+    """Return the error of each class, over that of the classes that are not named together."""
+
+    def effects(found: Evidence) -> dict[str, np.ndarray]:
+        others = _error_of(found, _rest(found, classes))
+        return {name: _error_of(found, [name]) / others for name in classes}
+
+    return Finding(effects(evidence), _bounds(evidence, effects))
 
 
-def structured(evidence: Evidence, *, splits: int = SPLITS) -> Finding:
-    """Return how much more of the errors the commonest pairs hold than chance would give them.
+@test(
+    "persistence",
+    sentence="The rank correlation of the {nouns}' errors between one repeat on half of the groups "
+    "of images and another repeat on the other half, corrected for attenuation, in the mean over "
+    "{splits} splits, which must also exceed what exchanged groups give (p < {alpha}),",
+    clause="the pattern of errors persists across trainings",
+    sides=("above",),
+    effect="corrected rank correlation",
+    unit="correlation",
+    reports=(
+        "correlation between repeats",
+        "correlation of a repeat with itself",
+        "p of exchanged groups",
+    ),
+)
+def persistence(evidence: Evidence, *, splits: Count = 200, alpha: Share = 0.05) -> Finding:
+    """Return the rank correlation of the classes' errors between repeats, corrected for noise.
 
-    The pairs are chosen on one half and measured on the other. Chance is quasi-independence: what
-    a digit is taken for does not depend on which digit it is, beyond how often each is mistaken
-    and each is given as an answer.
+    Each repeat on one half of the groups is compared with another repeat on the other half, so that
+    no image is in both; the correlation of one repeat with itself over the halves shows how much of
+    what is missing from 1 is noise (Spearman 1904).
     """
-    true, given = _PAIRS.T
-    values = ((evidence.label[:, None] == true) & (evidence.predicted[..., None] == given)).mean(
-        axis=0
-    )
-    held, expected = [], []
-    for chosen, measured in evidence.resamples.halves(values, splits=splits):
-        top = np.argpartition(-chosen, COMMONEST, axis=-1)[..., :COMMONEST]
-        total = measured.sum(axis=-1)
-        held.append(np.take_along_axis(measured, top, -1).sum(axis=-1) / total)
-        cells = _expected(measured)
-        expected.append(np.take_along_axis(cells, top, -1).sum(axis=-1) / cells.sum(axis=-1))
-    share, by_chance = (np.nanmean(np.concatenate(part), axis=0) for part in (held, expected))
-    return Finding(
-        {"ratio": share / by_chance},
-        (
-            beside("share of the errors in the ten pairs", share),
-            beside("share by chance", by_chance),
-            beside("test of quasi-independence, largest p of any repeat", _independence(evidence)),
-        ),
-    )
-
-
-def persistent(evidence: Evidence, *, splits: int = SPLITS) -> Finding:
-    """Return the rank correlation of the classes' errors between repeats, free of noise.
-
-    Each repeat on one half of the photos is compared with another repeat on the other half, so
-    that no image is behind both; the correlation of one repeat with itself over the halves says
-    how much of what is missing from 1 is noise (Spearman 1904).
-    """
+    if len(evidence.classes) < 3:
+        raise NotTested("two classes have no order to correlate")
     if evidence.repeats < 3:
-        raise NotTested(f"needs three repeats, and there are {evidence.repeats}")
+        raise NotTested(f"needs three repeats, not {evidence.repeats}")
     across, within = [], []
-    counted = evidence.resamples.halves(evidence.one_hot, splits=splits)
-    columns = (evidence.wrong[:, :, None] * evidence.one_hot).transpose(1, 0, 2)
-    failed = evidence.resamples.halves(columns.reshape(len(columns), -1), splits=splits)
-    for (first, second), (number_first, number_second) in zip(failed, counted, strict=True):
-        orders = _rates(first, number_first), _rates(second, number_second)
+    columns = hstack([evidence.one_hot.multiply(wrong[:, None]) for wrong in evidence.wrong])
+    both = csr_array(hstack([columns, evidence.one_hot]))
+    same = np.eye(evidence.repeats, dtype=bool)
+    for halves in evidence.resamples.halves(both, splits=splits):
+        orders = [_class_rates(half, evidence) for half in halves]
         pairs = statistics.rank_correlation(orders[0][:, :, :, None], orders[1][:, :, None])
-        same = np.eye(evidence.repeats, dtype=bool)
         within.append(pairs[..., same].mean(axis=-1))
         across.append(pairs[..., ~same].mean(axis=-1))
     between, reliability = (np.nanmean(np.concatenate(part), axis=0) for part in (across, within))
@@ -121,84 +158,100 @@ def persistent(evidence: Evidence, *, splits: int = SPLITS) -> Finding:
     return Finding(
         {"correlation": between / np.where(reliability > 0, reliability, np.nan)},
         (
-            beside("correlation between repeats, uncorrected", between),
-            beside("correlation of a repeat with itself", reliability),
-            beside("uncorrected correlation under exchanged photos, p", p),
+            reported("correlation between repeats", between),
+            reported("correlation of a repeat with itself", reliability),
+            reported("p of exchanged groups", p),
         ),
-        met=p < 0.05,
+        met=p < alpha,
     )
 
 
-def silent(evidence: Evidence) -> Finding:
+@test(
+    "confident errors",
+    sentence="The share of the errors on clean images made with a confidence of {confidence} or "
+    "more",
+    clause="many errors on clean images are confident ones",
+    sides=("above",),
+    effect="share of confident errors",
+    unit="share",
+)
+def confident_errors(evidence: Evidence, *, confidence: Share = 0.9) -> Finding:
     """Return the share of the errors that were made with high confidence."""
     if evidence.confidence is None:
         raise NotTested("the confidence of single predictions is not known")
-    sure = evidence.wrong & (evidence.confidence >= SURE)
+    sure = evidence.wrong & (evidence.confidence >= confidence)
     return Finding({"share": _share(evidence, sure, evidence.wrong)})
 
 
+@test(
+    "none",
+    sentence="Not tested: {reason}",
+    clause="",
+    sides=(),
+    effect="",
+    unit="share",
+)
+def none(evidence: Evidence, *, reason: Line) -> Finding:
+    """Raise ``NotTested``: the claim has no threshold."""
+    raise NotTested(reason)
+
+
 def class_errors(evidence: Evidence) -> np.ndarray:
-    """Return the error of each class, (1 + B, 10)."""
-    error = evidence.wrong.mean(axis=0)
-    sums = evidence.resamples.sums(np.hstack([error[:, None] * evidence.one_hot, evidence.one_hot]))
-    return sums[:, :CLASSES] / sums[:, CLASSES:]
+    """Return the error of each class, NaN without an image, (1 + B, K)."""
+    number = evidence.by_class(np.ones(len(evidence.label)))
+    return evidence.by_class(evidence.wrong.mean(axis=0)) / np.where(number > 0, number, np.nan)
 
 
 def heterogeneity(evidence: Evidence) -> float:
-    """Return how often exchanged errors differ as much between classes as the real ones, p.
+    """Return the p of the hypothesis of equal errors, by exchanging errors between groups.
 
     The statistic is the sum of squares between classes; there are as many exchanges as resamples.
     """
     error = evidence.wrong.mean(axis=0)
-    number = np.maximum(evidence.one_hot.sum(axis=0), 1)
-    exchange = statistics.Exchange(evidence.photo)
+    classes = len(evidence.classes)
+    number = np.maximum(np.bincount(evidence.label, minlength=classes), 1)
+    exchange = statistics.Exchange(evidence.group)
     generator = np.random.default_rng([evidence.seed, 4])
 
     def between(values: np.ndarray) -> float:
-        return float(((values @ evidence.one_hot) ** 2 / number).sum())
+        sums = np.bincount(evidence.label, weights=values, minlength=classes)
+        return float((sums**2 / number).sum())
 
     drawn = [between(error[exchange.draw(generator)]) for _ in range(evidence.resamples.count)]
-    return _p(drawn, between(error))
+    return p_value(drawn, between(error))
 
 
-def _easy(evidence: Evidence) -> dict[str, np.ndarray]:
-    others = _error_of(evidence, set(range(CLASSES)) - set(EASY))
-    return {f"digit {digit}": _error_of(evidence, {digit}) - others for digit in EASY}
-
-
-def _hard(evidence: Evidence) -> dict[str, np.ndarray]:
-    others = _error_of(evidence, set(range(CLASSES)) - set(HARD))
-    return {f"digit {digit}": _error_of(evidence, {digit}) / others for digit in HARD}
+def _rest(evidence: Evidence, classes: Sequence[str]) -> list[str]:
+    evidence.members(classes)
+    return [name for name in evidence.classes if name not in classes]
 
 
 def _bounds(
     evidence: Evidence, effects: Callable[[Evidence], dict[str, np.ndarray]]
-) -> tuple[Beside, ...]:
-    """Return the effects without candidates for a wrong label, and without as many other errors.
+) -> tuple[Reported, ...]:
+    """Return the effects without suspected wrong labels, and without as many other errors.
 
     Leaving errors out lowers the error by construction, so the first is a bound, and the second
-    says how much of the change is the leaving out alone.
+    shows how much of the change is the leaving out alone.
     """
-    chosen = np.flatnonzero(candidates(evidence))
+    chosen = np.flatnonzero(suspects(evidence))
     if not len(chosen):
         return ()
     errors = np.flatnonzero(evidence.wrong.all(axis=0))
     generator = np.random.default_rng([evidence.seed, 7])
     drawn = [generator.choice(errors, len(chosen), replace=False) for _ in range(DRAWS)]
     by_chance = [effects(without(evidence, images)) for images in drawn]
-    return tuple(
-        beside(f"{part}, without {what}", value)
-        for part, left in effects(without(evidence, chosen)).items()
-        for what, value in (
-            ("candidates for a wrong label", left[0]),
-            ("as many errors at random", np.mean([each[part][0] for each in by_chance])),
-        )
-    )
+    found = []
+    for part, left in effects(without(evidence, chosen)).items():
+        mean = np.mean([each[part][0] for each in by_chance])
+        found.append(reported("without suspects", left[0], part=part))
+        found.append(reported("without random errors", mean, part=part))
+    return tuple(found)
 
 
-def _error_of(evidence: Evidence, digits: set[int]) -> np.ndarray:
-    """Return the error of some digits together, (1 + B,)."""
-    members = np.isin(evidence.label, list(digits))
+def _error_of(evidence: Evidence, classes: Sequence[str]) -> np.ndarray:
+    """Return the error of some classes together, (1 + B,)."""
+    members = evidence.members(classes)
     return _share(
         evidence, evidence.wrong & members, np.broadcast_to(members, evidence.wrong.shape)
     )
@@ -214,61 +267,30 @@ def _share(evidence: Evidence, some: np.ndarray, all_: np.ndarray) -> np.ndarray
 def _class_errors_in_halves(
     evidence: Evidence, *, splits: int
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Give the error of each class in two halves, blocks of (splits, 1 + B, 10)."""
-    error = evidence.wrong.mean(axis=0)
-    failed = evidence.resamples.halves(error[:, None] * evidence.one_hot, splits=splits)
-    counted = evidence.resamples.halves(evidence.one_hot, splits=splits)
-    for wrong, number in zip(failed, counted, strict=True):
-        yield tuple(
-            part / np.where(of > 0, of, np.nan) for part, of in zip(wrong, number, strict=True)
+    """Yield the error of each class in two halves, blocks of (splits, 1 + B, K)."""
+    error, classes = evidence.wrong.mean(axis=0), len(evidence.classes)
+    both = csr_array(hstack([evidence.one_hot.multiply(error[:, None]), evidence.one_hot]))
+    for halves in evidence.resamples.halves(both, splits=splits):
+        first, second = (
+            half[..., :classes] / np.where(half[..., classes:] > 0, half[..., classes:], np.nan)
+            for half in halves
         )
+        yield first, second
 
 
-def _rates(sums: np.ndarray, number: np.ndarray) -> np.ndarray:
-    """Return the class errors of each repeat, (splits, 1 + B, R, 10), from sums side by side."""
-    sums = sums.reshape(*sums.shape[:2], -1, CLASSES)
-    return sums / np.where(number > 0, number, np.nan)[:, :, None]
-
-
-def _expected(counts: np.ndarray) -> np.ndarray:
-    """Return the counts of the pairs (…, 90) that quasi-independence expects."""
-    true, given = _PAIRS.T
-    # The pairs stand row by row, nine a row.
-    rows = counts.reshape(*counts.shape[:-1], CLASSES, CLASSES - 1).sum(axis=-1)
-    columns = np.stack([counts[..., given == digit].sum(axis=-1) for digit in range(CLASSES)], -1)
-    down, across = statistics.quasi_independence(rows, columns)
-    return down[..., true] * across[..., given]
-
-
-def _independence(evidence: Evidence) -> float:
-    """Return the p of the G statistic by parametric bootstrap, errors taken as independent.
-
-    Repeats see the same images, so each is tested by itself, and the largest p counts.
-    """
-    true, given = _PAIRS.T
-    generator = np.random.default_rng([evidence.seed, 5])
-    found = []
-    for predicted in evidence.predicted:
-        values = (evidence.label[:, None] == true) & (predicted[:, None] == given)
-        counts = evidence.resamples.sums(values)[0].astype(float)
-        if not counts.any():
-            found.append(1.0)
-            continue
-        expected = _expected(counts)
-        observed = statistics.g_statistic(counts, expected)
-        drawn = generator.multinomial(
-            int(counts.sum()), expected / expected.sum(), size=evidence.resamples.count
-        ).astype(float)
-        by_chance = statistics.g_statistic(drawn, _expected(drawn))
-        found.append(_p(by_chance, observed))
-    return max(found)
+def _class_rates(sums: np.ndarray, evidence: Evidence) -> np.ndarray:
+    """Return the class errors of each repeat, (splits, 1 + B, R, K)."""
+    classes = len(evidence.classes)
+    wrong, number = sums[..., :-classes], sums[..., -classes:]
+    wrong = wrong.reshape(*sums.shape[:2], -1, classes)
+    return wrong / np.where(number > 0, number, np.nan)[:, :, None]
 
 
 def _persistence_by_chance(evidence: Evidence, observed: float) -> float:
-    """Return how often classes agree as much between repeats where photos are exchanged, p."""
-    exchange = statistics.Exchange(evidence.photo)
+    """Return how often classes agree as much between repeats if groups are exchanged, p."""
+    exchange = statistics.Exchange(evidence.group)
     generator = np.random.default_rng([evidence.seed, 6])
-    _, unit = np.unique(evidence.photo, return_inverse=True)
+    _, unit = np.unique(evidence.group, return_inverse=True)
     same = np.eye(evidence.repeats, dtype=bool)
     drawn = []
     for _ in range(evidence.resamples.count):
@@ -280,12 +302,12 @@ def _persistence_by_chance(evidence: Evidence, observed: float) -> float:
         ]
         pairs = statistics.rank_correlation(halves[0][:, None], halves[1][None])
         drawn.append(pairs[~same].mean())
-    return _p(drawn, observed)
+    return p_value(drawn, observed)
 
 
-def _p(drawn: Sequence[float] | np.ndarray, observed: float) -> float:
+def p_value(drawn: Sequence[float] | np.ndarray, observed: float) -> float:
     """Return how often a statistic is as large by chance, the observed one counted among them.
 
-    One that is not defined counts as large: nothing is significant for want of data.
+    One that is undefined counts as large: nothing is significant for want of data.
     """
     return float((1 + np.sum(~(np.asarray(drawn) < observed))) / (1 + len(drawn)))

@@ -1,74 +1,88 @@
-"""The claims about Grad-CAM maps of easy and of hard digits."""
+"""The test about Grad-CAM maps of two groups of classes."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Annotated, Literal
+
 import numpy as np
+from pydantic import Field
+from scipy.sparse import csr_array, hstack
 
-from analysis.claims.judging import Finding, beside
-from analysis.evidence import Evidence, NotTested
-from analysis.published import EASY, HARD
-from analysis.study import CLASSES
-from analysis.verdicts import Beside
+from analysis.claims.errors import Names
+from analysis.claims.judging import Finding, reported
+from analysis.claims.registry import test
+from analysis.inference.evidence import Evidence, NotTested
+from analysis.results.records import Reported
+from analysis.results.schemas import RANDOM, TRAINED
 
-JUDGED = ("spread", "area")
+Measure = Literal["spread", "area", "offset", "fragments"]
 
 
-def explanations(evidence: Evidence) -> Finding:
-    """Return how much more diffuse the maps of {8, 9} are than those of {0, 1, 2}."""
-    saliency = _saliency(evidence)
-    first = next(iter(saliency))
+@test(
+    "map contrast",
+    sentence="The difference in {measures} between the maps of {classes} and those of {others}, in "
+    "each measure{among},",
+    clause="{classes} have {more} diffuse maps than {others}{among}",
+    sides=("above", "below"),
+    effect="difference in diffuseness",
+    unit="standard deviations",
+    reports=("contrast", "contrast within classes"),
+)
+def map_contrast(
+    evidence: Evidence,
+    *,
+    classes: Names,
+    others: Names,
+    measures: Annotated[tuple[Measure, ...], Field(min_length=1)] = ("spread", "area"),
+    correct: bool = False,
+) -> Finding:
+    """Return how much larger some measures are for the maps of one group of classes than another.
+
+    On the first layer; with ``correct``, of correct predictions alone.
+    """
+    groups = evidence.members(classes), evidence.members(others)
+    if not evidence.maps:
+        raise NotTested("no maps were measured")
+    first, maps = next(iter(evidence.maps.items()))
+    if correct:
+        kept = {name: np.where(evidence.wrong, np.nan, maps[name]) for name in measures}
+        return Finding({name: contrast(evidence, kept[name], groups) for name in measures})
     described = [
-        beside(f"{name}, {layer}", contrast(evidence, values))
-        for layer, measures in saliency.items()
-        for name, values in measures.items()
-        if not (layer == first and name in JUDGED) and not np.isnan(values).all()
+        reported("contrast", contrast(evidence, values, groups), part=name, layer=layer, weights=w)
+        for w, layers in ((TRAINED, evidence.maps), (RANDOM, evidence.random_maps))
+        for layer, found in layers.items()
+        for name, values in found.items()
+        if (name not in measures or layer != first if w == TRAINED else name in measures)
+        and not np.isnan(values).all()
     ]
-    described += [
-        beside(f"{name}, {layer}, randomised weights", contrast(evidence, values))
-        for layer, measures in evidence.randomised.items()
-        for name, values in measures.items()
-        if name in JUDGED and not np.isnan(values).all()
-    ]
-    described += _within_classes(evidence, saliency[first])
-    parts = {name: contrast(evidence, saliency[first][name]) for name in JUDGED}
-    return Finding(parts, tuple(described))
-
-
-def explanations_correct(evidence: Evidence) -> Finding:
-    """Return the same among the maps of correct predictions."""
-    saliency = _saliency(evidence)
-    first = next(iter(saliency.values()))
+    described += _within_classes(evidence, maps, measures)
     return Finding(
-        {name: contrast(evidence, np.where(evidence.wrong, np.nan, first[name])) for name in JUDGED}
+        {name: contrast(evidence, maps[name], groups) for name in measures}, tuple(described)
     )
 
 
-def contrast(evidence: Evidence, values: np.ndarray) -> np.ndarray:
-    """Return the mean over {8, 9} minus that over {0, 1, 2} of values (R, N), (1 + B,).
+def contrast(
+    evidence: Evidence, values: np.ndarray, groups: tuple[np.ndarray, np.ndarray]
+) -> np.ndarray:
+    """Return the mean over one group of images minus that over another, of values (R, N), (1 + B,).
 
     In standard deviations of single maps within the two groups. Each image has the mean over the
     repeats in which it has a value; an image without any is left out.
     """
-    hard, easy = (np.isin(evidence.label, digits) for digits in (HARD, EASY))
-    moments = [_moments(evidence, values, group) for group in (hard, easy)]
-    (mean_hard, rest_hard, number_hard), (mean_easy, rest_easy, number_easy) = moments
-    deviation = np.sqrt((rest_hard + rest_easy) / (number_hard + number_easy))
-    return (mean_hard - mean_easy) / np.where(deviation > 0, deviation, np.nan)
-
-
-def _saliency(evidence: Evidence) -> dict[str, dict[str, np.ndarray]]:
-    if not evidence.saliency:
-        raise NotTested("there are no maps of single images")
-    return evidence.saliency
+    moments = [_moments(evidence, values, group) for group in groups]
+    (mean, rest, number), (other_mean, other_rest, other_number) = moments
+    deviation = np.sqrt((rest + other_rest) / (number + other_number))
+    return (mean - other_mean) / np.where(deviation > 0, deviation, np.nan)
 
 
 def _moments(
     evidence: Evidence, values: np.ndarray, group: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return the mean over images of a group, and the squares about it and number over maps."""
-    there = ~np.isnan(values) & group
-    filled = np.where(there, _centred(values), 0.0)
-    maps = there.sum(axis=0)
+    known = ~np.isnan(values) & group
+    filled = np.where(known, _centred(values), 0.0)
+    maps = known.sum(axis=0)
     mean = filled.sum(axis=0) / np.maximum(maps, 1)
     columns = [mean, maps > 0, filled.sum(axis=0), (filled**2).sum(axis=0), maps]
     total, images, sums, squares, number = evidence.resamples.sums(
@@ -78,42 +92,47 @@ def _moments(
 
 
 def _centred(values: np.ndarray) -> np.ndarray:
-    """Return values about their mean, which no contrast changes with.
+    """Return values minus their mean, which changes no contrast.
 
-    Their squares are added in single precision, and of large ones little would be left.
+    Their squares are added in single precision, which would lose much of large ones.
     """
     return values - np.nanmean(values, dtype=float)
 
 
-def _within_classes(evidence: Evidence, measures: dict[str, np.ndarray]) -> list[Beside]:
+def _within_classes(
+    evidence: Evidence, maps: dict[str, np.ndarray], measures: Sequence[str]
+) -> list[Reported]:
     """Return the contrast within classes between images that other repeats get wrong and right.
 
-    It holds the shape of the digit fixed: a 1 is thin and an 8 is round, whatever their difficulty.
+    It holds the shape of the class fixed: some are thin and some are round, however hard they are.
     """
     if evidence.repeats < 2:
         return []
     return [
-        beside(f"{name}, hard minus easy images of one class", _stratified(evidence, values))
-        for name, values in measures.items()
-        if name in JUDGED
+        reported("contrast within classes", _stratified(evidence, maps[name]), part=name)
+        for name in maps
+        if name in measures
     ]
 
 
 def _stratified(evidence: Evidence, values: np.ndarray) -> np.ndarray:
-    """Return the difference over the classes, weighted as Mantel and Haenszel do, (1 + B,).
+    """Return the difference over the classes with Mantel-Haenszel weights, (1 + B,).
 
     In standard deviations within a class and group, mean over repeats.
     """
     found = []
     for repeat, value in enumerate(values):
         hard = np.delete(evidence.wrong, repeat, axis=0).any(axis=0)
-        there = ~np.isnan(value)
-        filled = np.where(there, _centred(value), 0.0)
-        strata = np.hstack([evidence.one_hot * (there & group)[:, None] for group in (hard, ~hard)])
-        columns = np.hstack([strata, strata * filled[:, None], strata * filled[:, None] ** 2])
+        known = ~np.isnan(value)
+        filled = np.where(known, _centred(value), 0.0)
+        parts = [
+            evidence.one_hot.multiply(((known & group) * power)[:, None])
+            for power in (np.ones_like(filled), filled, filled**2)
+            for group in (hard, ~hard)
+        ]
+        sums = evidence.resamples.sums(csr_array(hstack(parts)))
         number, total, squares = (
-            part.reshape(-1, 2, CLASSES)
-            for part in np.split(evidence.resamples.sums(columns), 3, axis=1)
+            part.reshape(-1, 2, len(evidence.classes)) for part in np.split(sums, 3, axis=1)
         )
         mean = total / np.maximum(number, 1)
         weight = number.prod(axis=1) / np.maximum(number.sum(axis=1), 1)

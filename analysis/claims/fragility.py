@@ -1,58 +1,108 @@
-"""The claims about small perturbations, and about confidence under them."""
+"""Tests about small perturbations, and about confidence under them."""
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
+from scipy.sparse import csr_array, hstack
 
-from analysis.calibration import scaled_confidence
-from analysis.claims.judging import Finding, beside
-from analysis.evidence import FGSM, FGSM_NATIVE, RANDOM_SIGN, Evidence, NotTested
-from analysis.published import LARGEST, MIDDLE
-from analysis.study import CLASSES
-from analysis.verdicts import Beside
+from analysis.claims.judging import Finding, reported
+from analysis.claims.registry import test
+from analysis.inference.calibration import scaled_confidence
+from analysis.inference.evidence import Evidence, NotTested
+from analysis.results.records import Reported
+from analysis.results.schemas import AS_GIVEN, FGSM, FGSM_NATIVE, RANDOM_SIGN, SCALED
+from analysis.study import Share
 
-CHANCE = 1 / CLASSES
+Attack = Literal["fgsm", "fgsm-native", "pgd", "random-sign"]
 
 
-def collapse(evidence: Evidence) -> Finding:
-    """Return the accuracy under FGSM at the original's middle ε over the clean accuracy."""
-    attacked = evidence.accuracy(FGSM, MIDDLE)
+@test(
+    "accuracy left",
+    sentence="Accuracy under {attack} at ε = {epsilon}, divided by the clean accuracy,",
+    clause="accuracy collapses under small perturbations",
+    sides=("below",),
+    effect="attacked over clean accuracy",
+    unit="ratio",
+    reports=("accuracy under attack",),
+)
+def accuracy_left(evidence: Evidence, *, attack: Attack = "fgsm", epsilon: Share) -> Finding:
+    """Return the accuracy under attack over the clean accuracy."""
+    attacked = evidence.accuracy(attack, epsilon)
     return Finding(
         {"ratio": attacked / evidence.accuracy()},
-        (beside("accuracy under attack", attacked), *_controls(evidence, MIDDLE)),
+        _under_attacks(evidence, attack, attacked, epsilon),
         reason=_independent(evidence),
     )
 
 
-def chance(evidence: Evidence) -> Finding:
-    """Return how far the accuracy under FGSM at the original's largest ε is from guessing."""
-    attacked = evidence.accuracy(FGSM, LARGEST)
-    # Fewer right than guessing would have: the attack leads to the wrong answer.
-    below = "far below guessing" if attacked[0] < CHANCE / 2 else ""
+@test(
+    "distance from guessing",
+    sentence="Accuracy under {attack} at ε = {epsilon}, minus that of guessing,",
+    clause="accuracy under the largest perturbation is about that of guessing",
+    sides=("within",),
+    effect="distance from guessing",
+    unit="difference of shares",
+    reports=("accuracy under attack",),
+)
+def distance_from_guessing(
+    evidence: Evidence, *, attack: Attack = "fgsm", epsilon: Share
+) -> Finding:
+    """Return the accuracy under attack minus that of guessing."""
+    attacked = evidence.accuracy(attack, epsilon)
+    chance = 1 / len(evidence.classes)
+    # Fewer right than by guessing: the attack leads to the wrong answer.
+    below = "far below guessing" if attacked[0] < chance / 2 else ""
     return Finding(
-        {"distance": attacked - CHANCE},
-        (beside("accuracy under attack", attacked), *_controls(evidence, LARGEST)),
+        {"distance": attacked - chance},
+        _under_attacks(evidence, attack, attacked, epsilon),
         reason="; ".join(filter(None, [below, _independent(evidence)])),
     )
 
 
-def direction(evidence: Evidence) -> Finding:
-    """Return the accuracy that random signs of the middle size cost."""
-    lost = evidence.accuracy() - evidence.accuracy(RANDOM_SIGN, MIDDLE)
-    fgsm = evidence.accuracy() - evidence.accuracy(FGSM, MIDDLE)
-    return Finding({"loss": lost}, (beside("loss under FGSM of the same size", fgsm),))
+@test(
+    "accuracy lost",
+    sentence="The accuracy lost to {attack} at ε = {epsilon}",
+    clause="random signs of the same size cost next to nothing",
+    sides=("below",),
+    effect="accuracy lost",
+    unit="difference of shares",
+    reports=("loss under FGSM",),
+)
+def accuracy_lost(evidence: Evidence, *, attack: Attack = "random-sign", epsilon: Share) -> Finding:
+    """Return the accuracy that a perturbation costs."""
+    lost = evidence.accuracy() - evidence.accuracy(attack, epsilon)
+    fgsm = evidence.accuracy() - evidence.accuracy(FGSM, epsilon)
+    return Finding({"loss": lost}, (reported("loss under FGSM", fgsm),))
 
 
-def confident(evidence: Evidence) -> Finding:
-    """Return how well confidence tells right clean predictions from errors that FGSM makes."""
-    attacked = evidence.under(FGSM, MIDDLE)
+@test(
+    "confidence under attack",
+    sentence="At ε = {epsilon}, the AUROC of confidence between right clean predictions and errors "
+    "that FGSM made, as given and with temperature scaling,",
+    clause="predictions change confidently under attack",
+    sides=("below",),
+    effect="AUROC of confidence",
+    unit="AUROC",
+    reports=(
+        "median confidence when right",
+        "median confidence under attack",
+        "mean temperature",
+    ),
+)
+def confidence_under_attack(evidence: Evidence, *, epsilon: Share) -> Finding:
+    """Return how well confidence separates right clean predictions from errors that FGSM makes."""
+    attacked = evidence.under(FGSM, epsilon)
     if evidence.logits is None or attacked.logits is None:
         raise NotTested("the logits under attack are not known")
     right = ~evidence.wrong
     made = right & (attacked.predicted != evidence.label)
+    if not (right.any(axis=1) & made.any(axis=1)).all():
+        raise NotTested("no prediction changes under attack")
     parts, medians = {}, []
     plain = np.ones_like(evidence.temperatures)
-    for name, temperatures in (("as given", plain), ("scaled", evidence.temperatures)):
+    for name, temperatures in ((AS_GIVEN, plain), (SCALED, evidence.temperatures)):
         clean = scaled_confidence(evidence.logits, temperatures, evidence.predicted)
         under = scaled_confidence(attacked.logits, temperatures, attacked.predicted)
         parts[name] = np.mean(
@@ -66,21 +116,31 @@ def confident(evidence: Evidence) -> Finding:
             axis=0,
         )
         medians += [
-            beside(f"median confidence of right predictions, {name}", np.median(clean[right])),
-            beside(f"median confidence of errors under attack, {name}", np.median(under[made])),
+            reported("median confidence when right", np.median(clean[right]), part=name),
+            reported("median confidence under attack", np.median(under[made]), part=name),
         ]
-    temperature = beside("mean temperature", evidence.temperatures.mean())
+    temperature = reported("mean temperature", evidence.temperatures.mean())
     return Finding(parts, (*medians, temperature))
 
 
-def connected(evidence: Evidence) -> Finding:
-    """Return how much oftener images that other repeats get wrong are flipped, within classes.
+@test(
+    "connected flips",
+    sentence="Among images of one {noun} that a network gets right, the share that FGSM at the "
+    "smallest ε flips of those that other repeats get wrong, minus that of the others,",
+    clause="the two failure modes are connected, image by image",
+    sides=("above",),
+    effect="difference in flips",
+    unit="difference of shares",
+    reports=("flipped if others err", "flipped if others are right"),
+)
+def connected_flips(evidence: Evidence) -> Finding:
+    """Return how many more images that other repeats get wrong are flipped, within classes.
 
-    Among images that this repeat gets right, under FGSM at the smallest ε; weighted over the
-    classes as Mantel and Haenszel do, mean over repeats.
+    Among images that this repeat gets right, under FGSM at the smallest ε; with Mantel-Haenszel
+    weights over the classes, mean over repeats.
     """
     if evidence.repeats < 2:
-        raise NotTested(f"needs two repeats, and there is {evidence.repeats}")
+        raise NotTested(f"needs two repeats, not {evidence.repeats}")
     epsilons = [epsilon for attack, epsilon in evidence.attacked if attack == FGSM and epsilon > 0]
     if not epsilons:
         raise NotTested("FGSM was not measured")
@@ -90,10 +150,9 @@ def connected(evidence: Evidence) -> Finding:
         right = ~evidence.wrong[repeat]
         hard = np.delete(evidence.wrong, repeat, axis=0).any(axis=0)
         flipped = right & (attacked[repeat] != evidence.label)
-        groups = (right & hard, right & ~hard)
-        chosen = [*groups, *(flipped & group for group in groups)]
-        columns = np.hstack([evidence.one_hot * each[:, None] for each in chosen])
-        sums = evidence.resamples.sums(columns).reshape(-1, 2, 2, CLASSES)
+        chosen = [right & hard, right & ~hard, flipped & hard, flipped & ~hard]
+        columns = csr_array(hstack([evidence.one_hot.multiply(each[:, None]) for each in chosen]))
+        sums = evidence.resamples.sums(columns).reshape(-1, 2, 2, len(evidence.classes))
         number, flips = sums[:, 0], sums[:, 1]
         weight = number.prod(axis=1) / np.maximum(number.sum(axis=1), 1)
         rates = flips / np.maximum(number, 1)
@@ -104,29 +163,23 @@ def connected(evidence: Evidence) -> Finding:
     return Finding(
         {"difference": np.mean(found, axis=0)},
         (
-            beside("flipped, of those that other repeats get wrong", hard_share),
-            beside("flipped, of those that other repeats get right", easy_share),
+            reported("flipped if others err", hard_share),
+            reported("flipped if others are right", easy_share),
         ),
     )
 
 
-def aggregate(evidence: Evidence) -> Finding:
-    """Raise ``NotTested``: the claim is described, run by run, and has no threshold."""
-    raise NotTested("a description over runs, without a threshold")
-
-
-def imperceptible(evidence: Evidence) -> Finding:
-    """Raise ``NotTested``: nobody has looked."""
-    raise NotTested("there were no observers; sizes and similarities are shown instead")
-
-
-def _controls(evidence: Evidence, epsilon: float) -> tuple[Beside, ...]:
-    """Return the accuracies of the other attacks at an ε, those that were made."""
-    names = {FGSM_NATIVE: "FGSM on native pixels", RANDOM_SIGN: "random signs"}
+def _under_attacks(
+    evidence: Evidence, attack: str, attacked: np.ndarray, epsilon: float
+) -> tuple[Reported, ...]:
+    """Return the accuracy under the attack, and under others at the same ε if they were made."""
+    others = [name for name in (FGSM_NATIVE, RANDOM_SIGN) if (name, epsilon) in evidence.attacked]
     return tuple(
-        beside(f"accuracy under {name}", evidence.accuracy(attack, epsilon))
-        for attack, name in names.items()
-        if (attack, epsilon) in evidence.attacked
+        reported("accuracy under attack", values, part=name)
+        for name, values in [
+            (attack, attacked),
+            *((name, evidence.accuracy(name, epsilon)) for name in others),
+        ]
     )
 
 

@@ -9,34 +9,35 @@ import numpy as np
 from scipy.optimize import brentq
 from scipy.stats import norm
 
-from analysis import statistics
-from analysis.evidence import NotTested
-from analysis.verdicts import Beside, Part, Side, Verdict
+from analysis.inference import statistics
+from analysis.inference.evidence import NotTested
+from analysis.results.records import Kind, Part, Reported, Side, Verdict
 
-# A claim that is true by the detectable effect is called supported this often.
+# Power at the detectable effect.
 POWER = 0.8
-# Fewer resamples without an effect than this share lie beyond no end of an interval.
+# If fewer than this share of resamples are undefined, dropping them cannot move the ends of the
+# interval noticeably.
 _UNDEFINED = 0.001
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What a claim's test gives: the effect of each part, with its replicates, (1 + B,).
+    """The result of a test: the effect of each part with its replicates, (1 + B,).
 
-    ``reason`` names assumptions; what stands ``beside`` decides nothing. ``met`` is False where a
-    further condition for "supported" is not fulfilled.
+    ``reason`` names assumptions; ``reported`` numbers decide nothing. ``met`` is False if a further
+    condition for "supported" is not fulfilled.
     """
 
     parts: dict[str, np.ndarray]
-    beside: tuple[Beside, ...] = ()
+    reported: tuple[Reported, ...] = ()
     met: bool = True
     reason: str = ""
 
     def defined(self) -> Finding:
-        """Return the same finding. Raises ``NotTested`` where a part has no effect to judge.
+        """Return the same finding. Raises ``NotTested`` if a part has no effect to judge.
 
-        A class without an image, or a digit without an error, leaves nothing to divide by: in the
-        data, or in so many resamples of them that an interval would leave out what matters.
+        A class without an image or an error leaves nothing to divide by: in the data, or in so many
+        resamples that an interval would leave out what matters.
         """
         for name, values in self.parts.items():
             missing = ~np.isfinite(values)
@@ -53,7 +54,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Rule:
-    """Where an effect has to lie, and how sure one has to be of it."""
+    """Where an effect has to lie, and at what confidence."""
 
     side: Side
     threshold: float
@@ -137,15 +138,22 @@ def combined(verdicts: Sequence[Verdict], *, met: bool = True) -> Verdict:
     return "inconclusive"
 
 
-def beside(name: str, values: np.ndarray | float, *, level: float = 0.95) -> Beside:
-    """Return a number to show beside; with its interval where there are replicates, (1 + B,).
+def reported(
+    kind: Kind,
+    values: np.ndarray | float,
+    *,
+    part: str = "",
+    layer: str = "",
+    weights: str = "",
+    level: float = 0.95,
+) -> Reported:
+    """Return a number to report, with its interval if there are replicates, (1 + B,).
 
-    What is not defined on the data is NaN.
+    What is undefined on the data is NaN.
     """
     values = np.atleast_1d(np.asarray(values, dtype=float))
-    if len(values) == 1:
-        return Beside(name=name, value=float(values[0]))
-    if np.isnan(values[1:]).all():
-        return Beside(name=name, value=float(values[0]))
+    found = Reported(kind=kind, value=float(values[0]), part=part, layer=layer, weights=weights)
+    if len(values) == 1 or np.isnan(values[1:]).all():
+        return found
     low, high = statistics.interval(values[1:], level)
-    return Beside(name=name, value=float(values[0]), low=float(low), high=float(high))
+    return found.model_copy(update={"low": float(low), "high": float(high)})

@@ -1,9 +1,9 @@
-"""What each saliency measure can tell, so that nobody leans on one that tells nothing.
+"""What each map measure distinguishes.
 
-Two questions. Does it tell a map that points at the digit from one that does not, where the
-digit's pixels are known? And does it tell a trained network from one with randomised weights
-(Adebayo et al. 2018, *Sanity Checks for Saliency Maps*)? The answer is an AUROC: 0.5 is guessing,
-and lower values of every measure stand for a map that is more to the point.
+Two questions. Does it distinguish a map that points at the object from one that does not, if the
+object's mask is known? And a trained network from one with random weights (Adebayo et al. 2018,
+*Sanity Checks for Saliency Maps*)? The answer is an AUROC: 0.5 is guessing, and lower values of
+every measure are expected for the first of the two.
 """
 
 from __future__ import annotations
@@ -13,21 +13,20 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
-from analysis import statistics
-from analysis.estimates import MEASURES
-from analysis.evidence import Evidence
-from analysis.verdicts import TELLING, Verdict
+from analysis.inference import statistics
+from analysis.inference.evidence import Evidence
+from analysis.results.records import Verdict
+from analysis.results.schemas import MEASURES, PASSES
 
-ON_THE_DIGIT = "on the digit"
-TRAINED = "trained"
+ON_THE_OBJECT, TRAINED = "on the object", "trained"
 COLUMNS = ["question", "layer", "measure", "auroc", "low", "high", "yes", "no", "verdict"]
 
 
 def table(evidence: Evidence, *, level: float, resamples: int) -> pd.DataFrame:
-    """Return the rows of ``sanity``, one a question, layer and measure that there are maps for."""
+    """Return the rows of ``map_measures``, one for each question, layer and measure with maps."""
     rows = []
     for question, layer, measure, values, yes, others, no in _questions(evidence):
-        chosen, rejected = (there & ~np.isnan(v) for there, v in ((yes, values), (no, others)))
+        chosen, rejected = (which & ~np.isnan(v) for which, v in ((yes, values), (no, others)))
         if not (chosen.any(axis=1) & rejected.any(axis=1)).all():
             continue
         area = _auroc(evidence, -values, chosen, -others, rejected, resamples=resamples)
@@ -35,7 +34,7 @@ def table(evidence: Evidence, *, level: float, resamples: int) -> pd.DataFrame:
         counts = int(chosen.sum()), int(rejected.sum())
         rows.append((question, layer, measure, area[0], low, high, *counts, _verdict(low, high)))
     found = pd.DataFrame(rows, columns=COLUMNS)
-    kinds = {"auroc": "float64", "low": "float64", "high": "float64", "yes": "int32", "no": "int32"}
+    kinds = {"auroc": "float64", "low": "float64", "high": "float64", "yes": "int64", "no": "int64"}
     return found.astype({**dict.fromkeys(COLUMNS, "str"), **kinds})
 
 
@@ -43,16 +42,16 @@ _Question = tuple[str, str, str, np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 
 
 def _questions(evidence: Evidence) -> Iterator[_Question]:
-    """Give each question with the values (R, N) and members (R, N) of its yes and its no."""
-    for layer, measures in evidence.saliency.items():
+    """Yield each question with the values and masks, (R, N), of its positive and negative class."""
+    for layer, measures in evidence.maps.items():
         for measure in MEASURES:
             values = measures[measure]
             every = np.ones(values.shape, dtype=bool)
             if layer in evidence.pointed:
                 pointed = evidence.pointed[layer]
-                yield ON_THE_DIGIT, layer, measure, values, pointed == 1, values, pointed == 0
-            if layer in evidence.randomised:
-                others = evidence.randomised[layer][measure]
+                yield ON_THE_OBJECT, layer, measure, values, pointed == 1, values, pointed == 0
+            if layer in evidence.random_maps:
+                others = evidence.random_maps[layer][measure]
                 yield TRAINED, layer, measure, values, every, others, every
 
 
@@ -80,6 +79,6 @@ def _auroc(
 
 
 def _verdict(low: float, high: float) -> Verdict:
-    if low > TELLING:
+    if low > PASSES:
         return "supported"
-    return "refuted" if high < TELLING else "inconclusive"
+    return "refuted" if high < PASSES else "inconclusive"

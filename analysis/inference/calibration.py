@@ -1,8 +1,6 @@
-"""How far confidence can be trusted: temperature, reliability, and the worth of silence.
+"""Calibration: temperature and reliability.
 
-Guo et al. (2017), *On Calibration of Modern Neural Networks*, and for the curve of error against
-the share of predictions kept, Geifman and El-Yaniv (2017), *Selective Classification for Deep
-Neural Networks*.
+Guo et al. (2017), *On Calibration of Modern Neural Networks*.
 """
 
 from __future__ import annotations
@@ -11,14 +9,14 @@ import numpy as np
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax, softmax
 
-# A temperature outside this range says that the logits say nothing.
+# A temperature outside this range means that the logits carry no information.
 _RANGE = (0.05, 20.0)
 
 
 def temperature(logits: np.ndarray, label: np.ndarray) -> float:
     """Return the temperature that gives logits (N, K) the least cross-entropy to labels (N,).
 
-    The logits are divided by it: above 1 it makes a network less sure. Without images it is 1.
+    The logits are divided by it: above 1 it lowers confidence. Without images it is 1.
     """
     if len(label) == 0:
         return 1.0
@@ -37,8 +35,8 @@ def cross_fitted_temperatures(
     """Return a temperature for each image, (N,), fitted on the images of all other folds.
 
     Those images are in the training folds of the network that predicts this one, and their logits
-    (N, K) come from networks that had not seen them, so that nothing is fitted on its own
-    training images.
+    (N, K) come from networks that had not seen them, so nothing is fitted on its own training
+    images.
     """
     found = np.empty(len(label))
     for one in np.unique(fold):
@@ -50,9 +48,13 @@ def cross_fitted_temperatures(
 def scaled_confidence(
     logits: np.ndarray, temperatures: np.ndarray, predicted: np.ndarray
 ) -> np.ndarray:
-    """Return the probability of the predicted classes (…) from logits (…, K), each scaled."""
-    shares = softmax(logits / temperatures[..., None], axis=-1)
-    return np.take_along_axis(shares, predicted[..., None].astype(int), axis=-1)[..., 0]
+    """Return the probability of the predicted classes (R, N) from scaled logits (R, N, K)."""
+    found = np.empty(predicted.shape)
+    # One repeat at a time, as many classes take much memory.
+    for repeat, (rows, scale) in enumerate(zip(logits, temperatures, strict=True)):
+        shares = softmax(rows / scale[:, None], axis=-1)
+        found[repeat] = shares[np.arange(len(rows)), predicted[repeat]]
+    return found
 
 
 def expected_calibration_error(
@@ -70,11 +72,3 @@ def expected_calibration_error(
 def bins_of(confidence: np.ndarray, *, bins: int) -> np.ndarray:
     """Return the bin of equal width that each confidence lies in, from 0."""
     return np.minimum((confidence * bins).astype(int), bins - 1)
-
-
-def error_when_keeping(confidence: np.ndarray, wrong: np.ndarray, shares: np.ndarray) -> np.ndarray:
-    """Return the error among the most confident predictions, for each share of them kept."""
-    order = np.argsort(-confidence, kind="stable")
-    errors = np.cumsum(wrong[order])
-    kept = np.maximum(np.round(shares * len(order)).astype(int), 1)
-    return errors[kept - 1] / kept

@@ -1,0 +1,120 @@
+"""The registered tests, each with the words that explain it.
+
+A test is a function of the evidence and of the claim's parameters. Its words are templates that are
+filled with the parameters, so that no number is written twice.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, get_type_hints
+
+from pydantic import ValidationError, create_model
+
+from analysis.claims.judging import Finding
+from analysis.project.errors import UserError, nearest
+from analysis.project.forms import Section, problem
+from analysis.results.records import Kind, Side, Unit
+from analysis.results.schemas import FGSM, FGSM_NATIVE, LEVELS, PGD, RANDOM_SIGN
+
+Parameters = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Test:
+    """One registered test.
+
+    ``sentence`` begins the explanation, which the threshold ends; ``clause`` states the claim in
+    lower case, if its threshold is on one of ``sides``; ``effect`` names what is measured, and
+    ``reports`` the numbers reported with it.
+    """
+
+    name: str
+    function: Callable[..., Finding]
+    parameters: type[Section]
+    sentence: str
+    clause: str
+    sides: tuple[Side, ...]
+    effect: str
+    unit: Unit
+    reports: tuple[Kind, ...]
+
+    def checked(self, parameters: Parameters, *, claim: str) -> Parameters:
+        """Return the parameters with their defaults. Raises ``UserError`` for one that is wrong."""
+        try:
+            return self.parameters.model_validate(parameters).model_dump()
+        except ValidationError as error:
+            raise UserError(f"claim {claim}: {problem(error, self.parameters)}") from None
+
+    def words(self, template: str, parameters: Parameters, words: dict[str, str]) -> str:
+        """Return a template filled with the parameters and with further words."""
+        if classes := parameters.get("classes"):
+            words = words | {"each": "each of " * (len(classes) > 1) + listed(list(classes))}
+        return template.format(**{k: _said(k, v) for k, v in parameters.items()} | words)
+
+
+TESTS: dict[str, Test] = {}
+
+
+def test(
+    name: str,
+    *,
+    sentence: str,
+    clause: str,
+    sides: tuple[Side, ...],
+    effect: str,
+    unit: Unit,
+    reports: tuple[Kind, ...] = (),
+) -> Callable[[Callable[..., Finding]], Callable[..., Finding]]:
+    """Register a function as a test; its keyword arguments are the parameters of its claims."""
+
+    def register(function: Callable[..., Finding]) -> Callable[..., Finding]:
+        hints = get_type_hints(function, include_extras=True)
+        fields: dict[str, Any] = {
+            key: (hints[key], ... if value.default is value.empty else value.default)
+            for key, value in inspect.signature(function).parameters.items()
+            if value.kind is value.KEYWORD_ONLY
+        }
+        form = create_model(function.__name__, __base__=Section, **fields)
+        TESTS[name] = Test(name, function, form, sentence, clause, sides, effect, unit, reports)
+        return function
+
+    return register
+
+
+def named(name: str, *, claim: str) -> Test:
+    """Return a test by its name. Raises ``UserError`` with the nearest one."""
+    if name not in TESTS:
+        raise UserError(
+            f"claim {claim}: there is no test {name!r}; the nearest is {nearest(name, TESTS)!r}."
+        )
+    return TESTS[name]
+
+
+def listed(parts: list[str]) -> str:
+    """Return parts as a list in words."""
+    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
+
+
+_ATTACKS = {
+    FGSM: "FGSM",
+    FGSM_NATIVE: "FGSM on native pixels",
+    PGD: "PGD",
+    RANDOM_SIGN: "random signs",
+}
+
+
+def _said(key: str, value: Any) -> str:
+    if key == "attack":
+        return _ATTACKS[value]
+    if isinstance(value, tuple):
+        return listed([str(part) for part in value])
+    if key == "epsilon":
+        return f"{value:g} ({LEVELS * value:.1f} levels)"
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+SIDES: dict[Side, str] = {"above": "above", "below": "below", "within": "within ±"}
+OPPOSITES: dict[Side, str] = {"above": "below", "below": "above", "within": "further away than ±"}
