@@ -2,30 +2,45 @@
 
 from __future__ import annotations
 
-import argparse
+import signal
 import sys
 from collections.abc import Sequence
 
-from analysis.errors import UserError
-from report import rendering
+import click
+
+from analysis.project.errors import UserError
+from report.site import quarto
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--profile", help="A Quarto profile, such as demo.")
+@click.option("--preview", is_flag=True, help="Make the preview, whether there is a Quarto or not.")
+@click.option("--timeout", default=quarto.TIMEOUT, show_default=True, help="Limit in seconds.")
+def app(profile: str | None, preview: bool, timeout: float) -> None:
+    """Render the cached results into pages and print their paths."""
+    for path in quarto.render(profile=profile, preview=preview, timeout=timeout):
+        click.echo(path)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Render a profile, say what was made, and return the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m report", description=__doc__)
-    parser.add_argument("--profile", help="a Quarto profile, such as demo")
-    parser.add_argument("--preview", action="store_true", help="make the preview despite a Quarto")
-    options = parser.parse_args(arguments)
+    """Render and return the exit status: 0, 1 for an error, 2 for a usage error, 130 if stopped."""
+    # A polite kill is an interruption like Ctrl-C.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        for path in rendering.render(profile=options.profile, preview=options.preview):
-            print(path)
+        return app.main(arguments, prog_name="python -m report", standalone_mode=False) or 0
+    except click.ClickException as error:
+        return _failed(error.format_message(), 2)
     except UserError as error:
-        print(error, file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("Stopped; the pages from before are untouched.", file=sys.stderr)
-        return 130
-    return 0
+        return _failed(str(error), 1)
+    except OSError as error:
+        return _failed(f"{error.filename}: {error.strerror}." if error.filename else str(error), 1)
+    except (KeyboardInterrupt, click.Abort):
+        return _failed("Stopped; the pages from before are unchanged.", 130)
+
+
+def _failed(message: str, status: int) -> int:
+    click.echo(message, err=True)
+    return status
 
 
 if __name__ == "__main__":

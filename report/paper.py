@@ -1,35 +1,153 @@
-"""The paper as a page sees it: the values it quotes, its figures and its tables.
+"""The paper of one study: what a page opens, and the sections that it prints.
 
-A page opens the paper once, in its first cell, and asks it for what it shows.
+The sections are templates in ``report/_paper``. They ask for parts by name: ``study.…`` and
+``value.…`` for words and numbers, ``claims``, ``claim("…")`` and ``has_claim("…")`` for claims,
+``has("…")`` for a derived table, ``figure.…()`` and ``table.…()`` for exhibits. A name that does
+not exist is an error, and text that is not ``Markdown`` is escaped.
 """
 
 from __future__ import annotations
 
-from analysis import results
-from report import execution, figures
-from report.execution import Execution
-from report.figures import Markdown
-from report.plots import Plots
-from report.quantities import Quantities
-from report.tables import Tables
+import json
+import re
+import traceback
+from functools import partial
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import jinja2
+
+from analysis.project import paths
+from analysis.project.errors import UserError
+from analysis.results import store
+from analysis.results.store import Derived
+from report import page
+from report.figures import claims as claims_figure
+from report.figures import confidence, errors, explanations, explorer, fragility
+from report.figures.figure import Figure
+from report.numbers.claims import ClaimNumbers, Claims
+from report.numbers.results import Results, checked
+from report.numbers.study import StudyNumbers
+from report.numbers.values import Values
+from report.page import Execution, Markdown
+from report.safe import safe
+from report.tables import claims as claims_table
+from report.tables import protocol
+from report.tables import results as results_table
+
+SECTIONS = paths.ROOT / "report" / "_paper"
+
+
+def _exhibits(results: Results, *modules: ModuleType) -> SimpleNamespace:
+    """Return the figures or tables of some modules by name, bound to the results."""
+    found = {
+        name: partial(function, results)
+        for module in modules
+        for name, function in vars(module).items()
+        if getattr(function, "__annotations__", {}).get("results") == "Results"
+        and function.__module__ == module.__name__
+    }
+    return SimpleNamespace(**found)
 
 
 class Paper:
-    """The exhibits of one study in one execution of a page."""
+    """The paper of one study in one execution of a page."""
 
-    def __init__(self, quantities: Quantities, context: Execution) -> None:
-        self.quantities = quantities
-        self.figures = Plots(quantities, context)
-        self.tables = Tables(quantities)
-        self._execution = context
+    def __init__(self, derived: Derived, execution: Execution) -> None:
+        self.derived, self.execution = derived, execution
+        self.results = Results(derived)
+        self.study, self.value = StudyNumbers(self.results), Values(self.results)
+        self.claims = Claims(self.results)
+        drawn = (claims_figure, errors, explanations, fragility, confidence, explorer)
+        self.figure = _exhibits(self.results, *drawn)
+        self.table = _exhibits(self.results, claims_table, results_table, protocol)
+        self._templates = jinja2.Environment(
+            loader=jinja2.FileSystemLoader(SECTIONS),
+            undefined=jinja2.StrictUndefined,
+            finalize=self._written,
+            # Pandoc's identifiers look like Jinja's comments.
+            comment_start_string="{%#",
+            comment_end_string="#%}",
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        self._templates.globals.update(
+            study=self.study,
+            value=self.value,
+            claims=self.claims,
+            claim=self.claim,
+            has_claim=lambda name: any(claim.id == name for claim in self.claims),
+            has=self.results.has,
+            figure=self.figure,
+            table=self.table,
+            print=execution.print,
+        )
 
     @classmethod
     def open(cls) -> Paper:
         """Return the paper of the study that is being rendered. Raises ``UserError``."""
-        context = execution.current()
-        return cls(Quantities(results.load(context.study)), context)
+        execution = page.current()
+        return cls(store.derived(execution.study), execution)
 
     @property
     def scripts(self) -> Markdown:
         """Return what a page loads to draw its charts."""
-        return figures.scripts(self._execution)
+        return page.scripts(self.execution)
+
+    def claim(self, name: str) -> ClaimNumbers:
+        """Return a claim by its id. Raises ``UserError`` for one that the study does not have."""
+        return ClaimNumbers(self.results.record.claim(name), self.results)
+
+    def section(self, name: str) -> Markdown:
+        """Return a section of the paper, which may be empty.
+
+        Raises ``UserError`` with the template and the line of what cannot be filled in.
+        """
+        checked("section", name, (path.stem for path in SECTIONS.glob("*.md")))
+        try:
+            return Markdown(self._templates.get_template(f"{name}.md").render().strip())
+        except jinja2.TemplateSyntaxError as error:
+            raise UserError(f"_paper/{name}.md, line {error.lineno}: {error.message}") from None
+        except (jinja2.UndefinedError, UserError, KeyError, TypeError) as error:
+            raise UserError(f"_paper/{name}.md, line {_line(error)}: {error}") from error
+
+    def front_matter(self) -> Markdown:
+        """Return the metadata that the study and its results determine, as a YAML block."""
+        paper = self.study.paper
+        content: dict[str, Any] = {
+            "subtitle": _attribute(paper.subtitle),
+            "description": _attribute(paper.description),
+            "keywords": [_attribute(word) for word in paper.keywords],
+            "abstract": self.section("abstract"),
+            "date": self.study.date,
+        }
+        lines = [f"{key}: {_yaml(value)}" for key, value in content.items() if value]
+        return Markdown("\n".join(["---", *lines, "---"]))
+
+    def _written(self, value: Any) -> str:
+        if isinstance(value, Figure):
+            return value.markdown(self.execution)
+        return page.written(value)
+
+
+def _attribute(text: str) -> str:
+    """Return text that Pandoc also writes, unescaped, between the quotes of an attribute."""
+    return safe(text.replace('"', "\N{RIGHT DOUBLE QUOTATION MARK}"))
+
+
+def _yaml(value: Any) -> str:
+    """Return Markdown for metadata; JSON is YAML.
+
+    In metadata Quarto takes two braces for a shortcode even if they are escaped, so they are kept
+    apart.
+    """
+    content = json.dumps(value, ensure_ascii=False)
+    return re.sub(r"(\\\\[{}])(?=\\\\[{}])", "\\1\N{WORD JOINER}", content)
+
+
+def _line(error: Exception) -> int | str:
+    """Return the line of the template in which an error arose."""
+    frames = traceback.extract_tb(error.__traceback__)
+    lines = [frame.lineno for frame in frames if Path(frame.filename).parent == SECTIONS]
+    return next(filter(None, reversed(lines)), "unknown")

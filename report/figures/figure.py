@@ -1,0 +1,88 @@
+"""A figure on a page: interactive on the web, vector in print, with its alternative text."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import wraps
+from typing import Any, ParamSpec
+
+import altair as alt
+import pandas as pd
+import vl_convert
+
+from report.page import Execution, Markdown, csv_link, raw
+from report.safe import safe, script
+
+# Fonts that exist where they are needed: Typst carries the first, browsers one of the others.
+_PRINT_FONT = "Libertinus Serif"
+_WEB_FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
+
+Drawn = tuple[alt.TopLevelMixin, pd.DataFrame, str]
+P = ParamSpec("P")
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A chart with its data and alternative text, and the function that drew it."""
+
+    name: str
+    chart: alt.TopLevelMixin
+    data: pd.DataFrame
+    alt_text: str
+    function: str
+
+    def markdown(self, execution: Execution) -> Markdown:
+        """Return the raw block that a page shows."""
+        return self.typst() if execution.print else self.html()
+
+    def html(self) -> Markdown:
+        """Return a raw HTML block: the chart's place, its specification, and links beneath it."""
+        return raw(
+            "html",
+            f'<div class="chart" id="chart-{self.name}" role="img" '
+            f'aria-label="{safe(self.alt_text, "html")}">'
+            f'<script type="application/json">{script(self._specification(_WEB_FONT))}</script>'
+            f'</div>\n<p class="figure-data"><a download="{self.name}.csv" '
+            f'href="{csv_link(self.data)}">Data (CSV)</a> · drawn by '
+            f"<code>{self.function}</code></p>",
+        )
+
+    def typst(self) -> Markdown:
+        """Return a raw Typst block: the chart as SVG, with its alternative text."""
+        # As an image file it would lose that text, which Quarto accepts only in static metadata.
+        drawing = safe(self.svg(_PRINT_FONT, "transparent"), "typst")
+        text = safe(self.alt_text, "typst")
+        return raw("typst", f'#image(bytes({drawing}), format: "svg", alt: {text})')
+
+    def svg(self, font: str = _WEB_FONT, background: str = "white") -> str:
+        """Return the chart as SVG."""
+        return vl_convert.vegalite_to_svg(self._specification(font, background))
+
+    def _specification(self, font: str, background: str = "transparent") -> dict[str, Any]:
+        titles = {"titleFontSize": 12, "labelFontSize": 12}
+        chart = self.chart.configure(
+            font=font,
+            background=background,
+            axis=alt.AxisConfig(**titles, labelFlush=False, titleFontWeight="normal"),
+            legend=alt.LegendConfig(**titles, labelLimit=300),
+            header=alt.HeaderConfig(labelFontSize=12),
+            view=alt.ViewConfig(stroke=None),
+        )
+        # Altair refuses more than 5,000 rows because they would bloat a notebook.
+        with alt.data_transformers.enable("default", max_rows=None):
+            return chart.to_dict()
+
+
+def figure(function: Callable[P, Drawn]) -> Callable[P, Figure]:
+    """Make a function that returns a chart, its data and its alternative text return a figure."""
+
+    @wraps(function)
+    def drawn(*arguments: P.args, **options: P.kwargs) -> Figure:
+        chart, data, text = function(*arguments, **options)
+        name = function.__name__.replace("_", "-")
+        # In one line, as a line of its own could end the block that contains it.
+        text = " ".join(text.split())
+        return Figure(name, chart, data, text, f"{function.__module__}.{function.__name__}")
+
+    return drawn

@@ -1,0 +1,1 @@
+"""Values and words for the prose, formatted once; nothing is computed here."""

@@ -1,0 +1,171 @@
+"""The derived results of a study as pages read them: by names that are checked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import cached_property
+from typing import Any
+
+import pandas as pd
+
+from analysis.project.errors import UserError, nearest
+from analysis.results import published, store
+from analysis.results.published import Published
+from analysis.results.records import ClaimRecord, Judgement
+from analysis.results.schemas import ALL, ATTACKS, DERIVED_TABLES, MEASURES, NONE, SCALINGS
+from analysis.results.store import Derived
+
+# More classes than this are too many for a figure: the worst and the best of them are shown.
+MOST, WORST, BEST = 20, 15, 5
+# What a column may contain, where a table does not list it.
+_KNOWN = {
+    "quantity": ("accuracy", "accuracy on the sample", *MEASURES, "inside", "cover", "pointed"),
+    "attack": (NONE, *ATTACKS),
+    "source": ("study", "published"),
+    "scaling": SCALINGS,
+    "measure": (*MEASURES, "ssim", "psnr", "linf", "rms"),
+}
+
+
+def checked(what: str, name: str, known: Iterable[str]) -> str:
+    """Return a name if it is known. Raises ``UserError`` with the nearest one."""
+    known = list(known)
+    if name not in known:
+        raise UserError(f"There is no {what} {name!r}; the nearest is {nearest(name, known)!r}.")
+    return name
+
+
+class Results:
+    """What was derived from the complete repeats of a study."""
+
+    def __init__(self, derived: Derived) -> None:
+        self.derived, self.study, self.record = derived, derived.study, derived.record
+        self.classes = derived.record.classes
+        self.noun, self.nouns = self.study.images.noun, self.study.images.nouns
+        self.layer = self.study.maps.layers[0]
+        # The smallest ε of the sweep above 0, and the one whose errors are looked at closely.
+        attacks = self.study.attacks
+        self.smallest, self.middle = attacks.epsilons[1], attacks.logits_epsilon
+        self._known = {**_KNOWN, "layer": (NONE, *self.study.maps.layers)}
+        self._tables: dict[str, pd.DataFrame] = {}
+
+    @cached_property
+    def published(self) -> Published | None:
+        """Return the published results that the study names, if any."""
+        return published.load(self.study.published) if self.study.published else None
+
+    @cached_property
+    def validation(self) -> Results | None:
+        """Return the results on images with masks that the map measures are checked on, if any."""
+        found = store.derived_if_any(self.study.validation) if self.study.validation else None
+        return Results(found) if found else None
+
+    @property
+    def sources(self) -> dict[str, str]:
+        """Return whose estimates there are, by their name in the column ``source``."""
+        theirs = {"published": self.published.name} if self.published else {}
+        return {"study": "this study", **theirs}
+
+    def judgements(self, claim: ClaimRecord) -> list[tuple[str, Judgement]]:
+        """Return the judgement from this study, and that from published results if there is one."""
+        theirs = [claim.published] if self.published and claim.published else []
+        names = [name.removeprefix("the ") for name in self.sources.values()]
+        return list(zip(names, [claim.study, *theirs], strict=False))
+
+    def has(self, table: str) -> bool:
+        """Return whether a table was derived and has rows. Raises ``UserError`` if misspelt."""
+        checked("table", table, DERIVED_TABLES)
+        return table in self.derived and not self.table(table).empty
+
+    def table(self, name: str) -> pd.DataFrame:
+        """Return a table. Raises ``UserError`` if it is misspelt, damaged or was not derived."""
+        if name not in self._tables:
+            self._tables[name] = self.derived.table(checked("table", name, DERIVED_TABLES))
+        return self._tables[name]
+
+    def rows(self, table: str, **values: Any) -> pd.DataFrame:
+        """Return the rows of a table that have a value in each of some columns.
+
+        ``class_`` is the column ``class``, and of a tuple any value will do. Raises ``UserError``
+        for a misspelt name; what was not measured has no rows.
+        """
+        rows = self.table(table)
+        for name, value in values.items():
+            column = name.rstrip("_")
+            accepted = value if isinstance(value, tuple) else (value,)
+            for one in accepted if column in self._known else ():
+                checked(column, one, self._known[column])
+            rows = rows[rows[column].isin(accepted)]
+        return rows
+
+    def estimates(
+        self, quantity: str, *, attack: str = NONE, layer: str = NONE, source: str = "study"
+    ) -> pd.DataFrame:
+        """Return the estimates of a quantity, one for each class, and for each ε of an attack."""
+        named = {"quantity": quantity, "attack": attack, "layer": layer, "source": source}
+        return self.rows("estimates", **named)
+
+    def overall(
+        self, quantity: str, *, attack: str = NONE, epsilon: float = 0.0, layer: str = NONE
+    ) -> pd.Series | None:
+        """Return the estimate over all classes, or ``None`` if it was not measured."""
+        rows = self.estimates(quantity, attack=attack, layer=layer)
+        rows = rows[(rows["epsilon"] == epsilon) & (rows["class"] == ALL)]
+        return None if rows.empty else rows.iloc[0]
+
+    @property
+    def accuracy(self) -> pd.Series:
+        """Return the overall accuracy on clean images."""
+        return self.estimates("accuracy").set_index("class").loc[ALL]
+
+    @cached_property
+    def ranked(self) -> pd.DataFrame:
+        """Return the accuracy of each class with an evaluated image, the lowest first."""
+        rows = self.estimates("accuracy")
+        return rows[rows["class"].isin(self.classes)].dropna(subset="value").sort_values("value")
+
+    @cached_property
+    def shown(self) -> tuple[str, ...]:
+        """Return the classes that figures and tables show, in their own order."""
+        if len(self.classes) <= MOST:
+            return self.classes
+        ranked = self.ranked["class"].tolist()
+        chosen = {*ranked[:WORST], *ranked[-BEST:]}
+        return tuple(name for name in self.classes if name in chosen)
+
+    @property
+    def left_out(self) -> str:
+        """Return a sentence on the classes that are left out, with a space before it, if any."""
+        which = f"{WORST} with the lowest accuracy and the {BEST} with the highest"
+        return self._left_out(which, len(self.shown))
+
+    @cached_property
+    def confused(self) -> tuple[list[str], str]:
+        """Return the classes of a confusion matrix, and a sentence on those that are left out.
+
+        Of many classes they are those with the most errors on clean images.
+        """
+        if len(self.classes) <= MOST:
+            return list(self.classes), ""
+        rows = self.rows("confusions", attack=NONE)
+        counts = rows[rows["label"] != rows["predicted"]].groupby("label")["images"].sum()
+        most = set(counts.reindex(list(self.classes), fill_value=0).nlargest(MOST).index)
+        shown = [name for name in self.classes if name in most]
+        return shown, self._left_out(f"{MOST} with the most errors", len(shown))
+
+    def _left_out(self, which: str, shown: int) -> str:
+        count = len(self.classes)
+        if count == shown:
+            return ""
+        return f" Of {count:,} {self.nouns} the {which} are shown; {count - shown:,} are left out."
+
+    def of_shown(self, rows: pd.DataFrame) -> pd.DataFrame:
+        """Return the rows of the classes that are shown, by the column ``class``."""
+        return rows[rows["class"].isin(self.shown)]
+
+    @property
+    def sizes(self) -> list[float]:
+        """Return the ε that attacks are compared at, from 0: the published ones, if any."""
+        if self.published and self.published.fgsm:
+            return sorted(self.published.fgsm)
+        return [0.0, *self.study.attacks.native_epsilons]

@@ -1,0 +1,87 @@
+"""What follows rendering: Vega, the downloads, and pages that also work when opened from a file.
+
+Browsers refuse modules on pages from a file, and Quarto loads its own conveniences, such as the
+table of contents that follows the reader, as a module with one import. The two become one plain
+script. Modules of another form are loaded over http only.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import vl_convert
+
+from analysis.project import files
+from analysis.results.store import Derived
+from report.site import downloads
+
+_MODULE = re.compile(r'<script src="(?P<source>[^"]+)" type="module"></script>')
+# Written while the page is parsed, so that they run before the page is complete.
+_OVER_HTTP = (
+    "<script>if (location.protocol !== 'file:') document.write("
+    '\'<script src="{source}" type="module"><\\/script>\')</script>'
+)
+_IMPORT = re.compile(r'^import \* as (?P<name>\w+) from "(?P<source>[^"]+)";$', re.MULTILINE)
+_EXPORT = re.compile(r"^export (?=function (?P<name>\w+))", re.MULTILINE)
+_DATE = re.compile(r'<meta name="dcterms.date" content="(\d+)-(\d+)-(\d+)">')
+_PUBLISHED = '<meta name="citation_publication_date"'
+_TITLE = '<meta name="citation_title"'
+_DESCRIPTION = re.compile(r'<meta name="description" (content="[^"]+")>')
+_UNDESCRIBED = re.compile(r'(<meta (?:property="og|name="twitter):description" )content="">')
+
+
+def add_files(site: Path, derived: Derived) -> None:
+    """Write the site's one copy of Vega and the downloads of a study into a rendered site.
+
+    Raises ``UserError`` if a file of the results is missing or damaged.
+    """
+    bundle = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")
+    with files.written_whole(site / "report" / "assets" / "vega.js") as temporary:
+        # In a function of its own, so that none of its many names meets those of the page.
+        temporary.write_text(f"(() => {{{bundle}}})();\n", encoding="utf-8")
+    downloads.write(derived, site / downloads.FOLDER)
+
+
+def finished(html: str, *, folder: Path) -> str:
+    """Return a page in a folder with plain scripts instead of modules, and with its metadata."""
+    for tag in _MODULE.finditer(html):
+        module = folder / tag["source"]
+        if module.name == "tabsets.js":  # the module that imports it contains it
+            html = html.replace(tag[0], "")
+        elif module.is_file() and (script := plain(module)):
+            module.with_suffix(".plain.js").write_text(script, encoding="utf-8")
+            source = tag["source"].removesuffix(".js") + ".plain.js"
+            html = html.replace(tag[0], f'<script defer src="{source}"></script>')
+    return described(_MODULE.sub(lambda tag: _OVER_HTTP.format(source=tag["source"]), html))
+
+
+def plain(module: Path) -> str | None:
+    """Return a module with what it imports as one plain script, or ``None`` where that is not easy.
+
+    Easy is: whole modules imported under a name, and functions exported where they are defined.
+    """
+
+    def inlined(statement: re.Match[str]) -> str:
+        imported = (module.parent / statement["source"]).read_text(encoding="utf-8")
+        names = ", ".join(export["name"] for export in _EXPORT.finditer(imported))
+        body = _EXPORT.sub("", imported)
+        return f"const {statement['name']} = (() => {{{body}\nreturn {{ {names} }}; }})();"
+
+    text = _IMPORT.sub(inlined, module.read_text(encoding="utf-8"))
+    if re.search(r"^(import|export)\b|\bimport\(|import\.meta", text, re.MULTILINE):
+        return None
+    return "(() => {" + text + "\n})();\n"
+
+
+def described(html: str) -> str:
+    """Return a page with its date and its description also where search engines look for them.
+
+    Quarto writes both before a cell can give those of the results.
+    """
+    if (date := _DATE.search(html)) and _PUBLISHED not in html:
+        tag = f'{_PUBLISHED} content="{"/".join(date.groups())}">'
+        html = html.replace(_TITLE, f"{tag}\n{_TITLE}", 1)
+    if description := _DESCRIPTION.search(html):
+        html = _UNDESCRIBED.sub(lambda tag: f"{tag[1]}{description[1]}>", html)
+    return html

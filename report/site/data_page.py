@@ -1,0 +1,80 @@
+"""The data page: every table with its columns, every file, and what can be downloaded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pandera.pandas as pa
+
+from analysis.results.schemas import DERIVED_TABLES
+from analysis.results.store import Derived
+from report import page
+from report.page import Markdown
+from report.safe import safe
+from report.site.downloads import CLAIMS_CSV, FOLDER, archive_name, contents
+
+# How each kind of check reads, by the name that pandera gives it.
+_RANGES: Mapping[str, Callable[[dict[str, Any]], str]] = {
+    "in_range": lambda check: f"{check['min_value']:.4g} to {check['max_value']:.4g}",
+    "greater_than_or_equal_to": lambda check: f"≥ {check['min_value']:g}",
+    "greater_than": lambda check: f"> {check['min_value']:g}",
+    "isin": lambda check: ", ".join(map(str, check["allowed_values"])),
+    "finite": lambda check: "finite",
+}
+
+
+def columns(schema: pa.DataFrameSchema) -> list[dict[str, str]]:
+    """Return the columns of a table, each with its meaning, its type and its range.
+
+    Raises ``KeyError`` for a kind of check that has no words yet.
+    """
+    rows = []
+    for name, column in schema.columns.items():
+        ranges = [_RANGES[str(check.name)](check.statistics) for check in column.checks]
+        # The one kind of column that holds objects.
+        kind = str(column.dtype).partition("[")[0].replace("object", "list of float32")
+        missing = ", or missing" if column.nullable else ""
+        values = f"{kind}, {'; '.join(ranges) or 'any'}{missing}"
+        row = {"column": Markdown(f"`{name}`"), "meaning": column.description, "values": values}
+        rows.append(row)
+    return rows
+
+
+def tables(schemas: Mapping[str, pa.DataFrameSchema], *, prefix: str) -> Markdown:
+    """Return a section for each table: what a row is, its key, and its columns.
+
+    ``prefix`` begins the identifiers of the sections.
+    """
+    parts = []
+    for name, schema in schemas.items():
+        key = ", ".join(f"`{column}`" for column in schema.unique)
+        about = f"{schema.description[0].upper()}{schema.description[1:]}. Its key is {key}."
+        parts += [f"## `{name}` {{#{prefix}-{name}}}", about, _framed(columns(schema))]
+    return Markdown("\n\n".join(parts))
+
+
+def files(derived: Derived) -> Markdown:
+    """Return the files behind the pages with their rows. Raises ``UserError`` if one is damaged."""
+    found = sorted(contents(derived).items())
+    return Markdown(
+        _framed([{"file": Markdown(f"`{name}`"), "rows": f"{rows:,}"} for name, rows in found])
+    )
+
+
+def downloads(derived: Derived) -> Markdown:
+    """Return links to what ``report.site.downloads`` writes into the site."""
+    folder, archive = FOLDER.as_posix(), archive_name(derived)
+    lines = [
+        f"- [{safe(archive)}]({folder}/{archive}): all files listed below.",
+        f"- [{CLAIMS_CSV}]({folder}/{CLAIMS_CSV}): every claim, its test and its verdicts.",
+    ]
+    for name, entry in derived.record.tables.items():
+        about = DERIVED_TABLES[name].description
+        lines.append(f"- [{name}.csv]({folder}/{name}.csv): {about}; {entry.rows:,} rows.")
+    return Markdown("\n".join(lines))
+
+
+def _framed(rows: list[dict[str, str]]) -> str:
+    """Return a table that scrolls inside its own frame where it is wider than the page."""
+    return f"::: {{.table-responsive}}\n{page.table(rows)}\n:::"

@@ -1,0 +1,184 @@
+"""Render with Quarto where there is one, else make a preview of the same pages."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import psutil
+from filelock import FileLock, Timeout
+
+from analysis.project import files, paths
+from analysis.project.errors import UserError
+from analysis.results import store
+from report.site import after, downloads
+from report.site.preview import configuration, found
+
+OLDEST_QUARTO = (1, 8)
+TIMEOUT = 1800.0
+LOCK = ".rendering.lock"
+# What Quarto only warns about, and a paper must not have.
+_FAULTS = re.compile(
+    r"Unable to resolve crossref|Unable to resolve link target|citation .* not found"
+    r"|could not find file|include.*not found",
+    re.IGNORECASE,
+)
+# The line that says why, in a log that also holds progress and traces.
+_REASON = re.compile(r"\s*(ERROR|[A-Z]\w*(Error|Exception)): ")
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+# The files that Quarto makes next to a page before it moves them.
+_LEFT = ("{}.html", "{}.pdf", "{}.typ", "{}_files", "{}.quarto_ipynb*")
+
+
+def render(
+    *, profile: str | None = None, preview: bool = False, timeout: float = TIMEOUT
+) -> list[Path]:
+    """Render a profile of the project and return its HTML pages and PDFs.
+
+    The pages are made in a folder of their own, which replaces the old pages when all of them are
+    made. A rendering waits for another one of this project to end. ``timeout`` is in seconds, and
+    holds for the waiting and for the rendering. Raises ``UserError`` if the results are missing or
+    damaged, a cell fails, or a reference, citation or include is missing.
+    """
+    config = configuration(paths.ROOT, profile)
+    derived = store.derived(config["study"])
+    # Damaged results are reported here, not by a failing cell.
+    downloads.contents(derived)
+    pages = found(paths.ROOT, config["project"]["render"])
+    output = paths.ROOT / config["project"]["output-dir"]
+    quarto = None if preview else find_quarto()
+    with _locked(output.parent, timeout), files.folder_written_whole(output) as folder:
+        if quarto:
+            command = [quarto, "render", str(paths.ROOT), "--output-dir", str(folder)]
+            command += ["--profile", profile] if profile else []
+            with _without_leftovers(pages):
+                status, lines = _run(command, timeout=timeout)
+            if status:
+                raise UserError(f"Quarto failed: {_reason(lines)}\n`quarto render` shows its log.")
+            # Once each, though both formats warn.
+            if faults := dict.fromkeys(line for line in lines if _FAULTS.search(line)):
+                raise UserError("Quarto found missing references:\n" + "\n".join(faults))
+        else:
+            command = [sys.executable, "-m", "report.site.preview", str(paths.ROOT), str(folder)]
+            status, lines = _run([*command, *([profile] if profile else [])], timeout=timeout)
+            if status:
+                raise UserError("\n".join(lines[-2:]) or "The preview was stopped.")
+            after.add_files(folder, derived)
+        for page in pages:
+            made = (folder / page.relative_to(paths.ROOT)).with_suffix(".html")
+            if not made.is_file() or not made.stat().st_size:
+                raise UserError(
+                    f"Quarto ended without an error, but made no {made.relative_to(folder)}.\n"
+                    "The pages from before are unchanged; `quarto render` shows its whole log."
+                )
+    return sorted(output.glob("**/*.html")) + sorted(output.glob("**/*.pdf"))
+
+
+def find_quarto() -> str | None:
+    """Return the path of a Quarto that is new enough to tell the cells what is rendered."""
+    path = shutil.which("quarto")
+    if path is None:
+        return None
+    try:
+        asked = subprocess.run([path, "--version"], capture_output=True, check=True, timeout=60)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    version = tuple(int(part) for part in re.findall(rb"\d+", asked.stdout)[:2])
+    return path if version >= OLDEST_QUARTO else None
+
+
+@contextmanager
+def _locked(folder: Path, timeout: float) -> Iterator[None]:
+    """Let one rendering of this project work at a time, as Quarto needs it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / LOCK)
+    try:
+        with suppress(Timeout):
+            lock.acquire(timeout=0)
+        if not lock.is_locked:
+            print("Waiting for another rendering of this project to end.", file=sys.stderr)
+            lock.acquire(timeout=timeout)
+    except Timeout:
+        raise UserError(
+            f"Another rendering of this project has not ended in {timeout:g} seconds.\n"
+            "Wait for it or stop it; nothing was changed."
+        ) from None
+    try:
+        for leftover in folder.glob(f"{files.TEMPORARY}*"):
+            shutil.rmtree(leftover, ignore_errors=True)
+        yield
+    finally:
+        lock.release()
+
+
+@contextmanager
+def _without_leftovers(pages: list[Path]) -> Iterator[None]:
+    """Remove what Quarto leaves next to the pages if it is stopped."""
+
+    def present() -> set[Path]:
+        names = [(page.parent, one.format(page.stem)) for page in pages for one in _LEFT]
+        names.append((paths.ROOT, "site_libs"))
+        return {path for folder, name in names for path in folder.glob(name)}
+
+    before = present()
+    try:
+        yield
+    finally:
+        for path in present() - before:
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def _run(command: list[str], *, timeout: float) -> tuple[int, list[str]]:
+    """Return the exit status of a command and the lines that it printed, without its colours."""
+    path = os.pathsep.join(filter(None, [str(paths.ROOT), os.environ.get("PYTHONPATH")]))
+    environment = {**os.environ, "QUARTO_PYTHON": sys.executable, "PYTHONPATH": path}
+    # Not a pipe, which whatever the command leaves running would keep open.
+    with tempfile.TemporaryFile() as log:
+        process = subprocess.Popen(
+            command,
+            cwd=paths.ROOT,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+        )
+        try:
+            status = process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            raise UserError(
+                f"The rendering did not end in {timeout:g} seconds and was stopped; the pages from "
+                "before are unchanged.\nGive it more time with --timeout."
+            ) from None
+        finally:
+            _stop(process)
+        log.seek(0)
+        text = _COLOUR.sub("", log.read().decode(errors="replace"))
+    lines = ("".join(filter(str.isprintable, line)).strip() for line in text.splitlines())
+    return status, [line for line in lines if line]
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    """End a process with all that it started: Jupyter's kernels have sessions of their own."""
+    if process.poll() is not None:
+        return
+    root = psutil.Process(process.pid)
+    family = [*root.children(recursive=True), root]
+    for one in family:
+        with suppress(psutil.NoSuchProcess):
+            one.terminate()
+    for one in psutil.wait_procs(family, timeout=5)[1]:
+        one.kill()
+    process.wait()
+
+
+def _reason(lines: list[str]) -> str:
+    """Return the first line that gives a reason, with the two that follow it, or the last line."""
+    first = next((number for number, line in enumerate(lines) if _REASON.match(line)), -1)
+    return " ".join(lines[first:][:3])

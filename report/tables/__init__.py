@@ -1,0 +1,1 @@
+"""The tables of the paper: each a function of the results that returns a pipe table."""
