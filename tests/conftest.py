@@ -12,17 +12,21 @@ import shutil
 import signal
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 import torch
 from sklearn.datasets import load_digits
 
-from analysis import paths, training
-from analysis.datasets import ImageSet
-from analysis.model import Classifier
+from analysis.images import Images
+from analysis.networks import training
+from analysis.networks.classifier import Classifier
+from analysis.project import paths
 from analysis.study import Study
-from tests.playground import Playground, new_playground, run_main
+
+if TYPE_CHECKING:
+    from tests.playground import Playground
 
 # A shell that starts the tests in the background has Ctrl-C ignored, by the processes that they
 # start and interrupt as well.
@@ -33,9 +37,8 @@ CPU = torch.device("cpu")
 SMALL = {
     "name": "small",
     "title": "A small network on small digits",
-    "data": {"name": "svhn-subset"},
-    "split": {"kind": "fixed"},
-    "model": {"name": "test_resnet", "size": 64},
+    "images": {"source": "svhn-subset"},
+    "network": {"model": "test_resnet", "size": 64},
     "training": {
         "learning_rate": 3e-3,
         "schedule": "one-cycle",
@@ -43,8 +46,8 @@ SMALL = {
         "batch_size": 32,
         "stages": [{"size": 64, "epochs": 3}],
     },
-    "saliency": {"layers": ["layer3.0", "layer2.0"]},
-    "attack": {"epsilons": [0, 0.02, 0.05, 0.1]},
+    "maps": {"layers": ["layer3.0", "layer2.0"]},
+    "attacks": {"epsilons": [0, 0.02, 0.05, 0.1]},
 }
 
 
@@ -54,39 +57,41 @@ def small_study(**sections: object) -> Study:
 
 
 def data_file(name: str) -> Path:
-    """Return a data file where it is at hand, and skip the test where it is not."""
+    """Return a data file, and skip the test if it is missing."""
     for folder in (paths.data(), paths.ROOT.parent / "shared" / "data"):
         if (folder / name).is_file():
             return folder / name
-    pytest.skip(f"{name} is not at hand; see the README for where to put data")
+    pytest.skip(f"{name} is missing; see the README for where to put data")
 
 
 @pytest.fixture(scope="session")
-def digits() -> ImageSet:
-    """scikit-learn's handwritten digits, 32×32: 960 to train on, 130 to evaluate on."""
+def digits() -> Images:
+    """scikit-learn's handwritten digits, 32×32, in pairs: 960 to train on, 130 to evaluate on."""
     rows, labels = load_digits(return_X_y=True)
     rows, labels = rows[:1090], labels[:1090]
-    images = (rows.reshape(-1, 8, 8) * 15).astype(np.uint8).repeat(4, axis=1).repeat(4, axis=2)
-    return ImageSet(
-        images=images[..., None].repeat(3, axis=3),
-        labels=labels.astype(np.uint8),
+    grey = (rows.reshape(-1, 8, 8) * 15).astype(np.uint8).repeat(4, axis=1).repeat(4, axis=2)
+    index = np.concatenate([np.arange(960), np.arange(130)])
+    return Images(
+        pixels=grey[..., None].repeat(3, axis=3),
+        labels=labels.astype(np.int64),
+        classes=tuple("0123456789"),
         split=np.repeat(["train", "test"], [960, 130]),
-        index=np.concatenate([np.arange(960), np.arange(130)]).astype(np.int32),
-        photo=np.concatenate([np.arange(960), np.arange(130)]).astype(np.int32) // 2,
+        index=index,
+        group=index // 2,
     )
 
 
 @pytest.fixture(scope="session")
-def learned(digits: ImageSet, tmp_path_factory: pytest.TempPathFactory) -> Classifier:
+def learned(digits: Images, tmp_path_factory: pytest.TempPathFactory) -> Classifier:
     """A network that has learned the small digits, as the probes get it."""
     study = small_study()
     classifier, _ = training.fit(
         study,
         study.runs[0],
         digits,
-        digits.positions("train"),
+        positions=digits.positions("train"),
         device=CPU,
-        checkpoint=tmp_path_factory.mktemp("learned") / "checkpoint.safetensors",
+        checkpoint=tmp_path_factory.mktemp("learned") / "checkpoint",
     )
     classifier.zero_grad(set_to_none=True)
     return classifier.requires_grad_(False)
@@ -95,6 +100,8 @@ def learned(digits: ImageSet, tmp_path_factory: pytest.TempPathFactory) -> Class
 @pytest.fixture
 def playground(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Playground:
     """Return a playground in which nothing has been done yet; this process works there too."""
+    from tests.playground import new_playground
+
     place = new_playground(tmp_path)
     for name, value in place.variables.items():
         monkeypatch.setenv(name, value)
@@ -104,6 +111,8 @@ def playground(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Playground:
 @pytest.fixture(scope="session")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Playground:
     """Return a playground in which the tiny study ran from beginning to end; not to be changed."""
+    from tests.playground import new_playground, run_main
+
     place = new_playground(tmp_path_factory.mktemp("undisturbed"))
     with pytest.MonkeyPatch.context() as monkeypatch:
         for name, value in place.variables.items():
@@ -122,6 +131,7 @@ def finished(undisturbed: Playground, playground: Playground) -> Playground:
 @pytest.fixture
 def command(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
     """Return a function that runs the command line here: its status, output and errors."""
+    from tests.playground import run_main
 
     def run(*arguments: str | Path) -> tuple[int, str, str]:
         capsys.readouterr()

@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from analysis import paths
 from analysis.__main__ import main
-from analysis.results import MANIFEST
+from analysis.project import paths
 
 TINY = """
 title = "A study that takes seconds"
 seed = 3
-data = { name = "streetdigits", train = 160, test = 60 }
-split = { kind = "fixed", repeats = 2 }
-model = { name = "test_resnet", size = 64 }
-saliency = { layers = ["layer2.0", "layer1.0"] }
-attack = { epsilons = [0, 0.01, 0.05] }
-controls = { photos = 10, steps = 2, epsilons = [0.02], native_epsilons = [0.02, 0.06] }
+repeats = 2
+images = { source = "streetdigits", draw = { train = 160, test = 60 }, show = true }
+network = { model = "test_resnet", size = 64 }
+maps = { layers = ["layer2.0", "layer1.0"] }
+attacks = { epsilons = [0, 0.01, 0.05], native_epsilons = [0.02, 0.06], sample = 10, sample_epsilons = [0.02], steps = 2, logits_epsilon = 0.01 }
 bootstrap = { resamples = 100 }
 
 [training]
@@ -34,7 +30,7 @@ batch_size = 32
 averaging = 0.9
 stages = [{ size = 32, epochs = 1 }, { size = 64, epochs = 2 }]
 augmentation = { rotation = 8, shift = 0.08, inversion = 0.5 }
-"""
+"""  # noqa: E501
 
 
 @dataclass(frozen=True)
@@ -66,21 +62,17 @@ class Playground:
         assert old in text
         self.study.write_text(text.replace(old, new), encoding="utf-8")
 
-    def edit_manifest(self, change: Callable[[dict], object]) -> None:
-        """Change the content of the manifest in place."""
-        path = self.results / MANIFEST
-        content = json.loads(path.read_text(encoding="utf-8"))
-        change(content)
-        path.write_text(json.dumps(content), encoding="utf-8")
-
-    def table(self, name: str, run: str = "r0f0") -> Path:
-        """Return the one file of a table."""
-        (path,) = self.results.glob(f"{name}-{run}-*.parquet")
-        return path
-
     def weights(self) -> list[Path]:
         """Return the weights of all trained runs, in the order of the runs."""
         return sorted((self.folder / "cache").rglob("weights.safetensors"))
+
+    def tables(self) -> dict[str, bytes]:
+        """Return every table of the results by its path, without the times of training."""
+        return {
+            str(path.relative_to(self.results)): path.read_bytes()
+            for path in sorted(self.results.rglob("*.parquet"))
+            if not path.name.startswith(("history", "runs"))
+        }
 
     def start(self, *arguments: str | Path) -> subprocess.Popen:
         """Start ``python -m analysis`` on one core, so that sums are added in one order."""
@@ -110,8 +102,6 @@ def run_main(*arguments: str | Path) -> int:
     torch.set_num_threads(1)
     try:
         return main([str(argument) for argument in arguments])
-    except SystemExit as end:
-        return end.code
     finally:
         torch.set_num_threads(threads)
         signal.signal(signal.SIGTERM, handler)

@@ -1,4 +1,4 @@
-"""Charts, tables and how they enter a page."""
+"""Figures: their data against the derived tables, their marks, and how they enter a page."""
 
 from __future__ import annotations
 
@@ -8,99 +8,245 @@ import json
 import re
 
 import altair as alt
+import numpy as np
 import pandas as pd
 import pytest
-import typst
+import vl_convert
 
-from report import charts, figures
-from report.execution import Execution
-from report.figures import Figure
+from analysis.results.schemas import ALL
+from report.figures import claims, confidence, errors, explanations, explorer, fragility
+from report.figures.figure import Figure
+from report.numbers.values import ENOUGH
 
-WEB = Execution(print=False, study="demo", offset="")
-PRINT = Execution(print=True, study="demo", offset="")
-
-
-@pytest.fixture
-def by_digit() -> pd.DataFrame:
-    values = [0.99, 0.97, 0.95, 0.93, 0.91, 0.90, 0.92, 0.94, 0.85, 0.88]
-    rows = [
-        {
-            "source": source,
-            "digit": str(digit),
-            "value": value,
-            "low": value - 0.02,
-            "high": value + 0.01,
-        }
-        for source in (charts.OURS, charts.ORIGINAL)
-        for digit, value in enumerate(values)
-    ]
-    return pd.DataFrame(rows)
+FIGURES = [
+    *(claims.claims, errors.class_error, errors.confusion, explanations.spread),
+    *(explanations.maps, fragility.fragility, fragility.perturbations, fragility.connection),
+    *(fragility.aggregate, confidence.confidences, confidence.reliability),
+    *(confidence.selective, explorer.explorer),
+]
 
 
-def figure(chart: alt.TopLevelMixin, data: pd.DataFrame, execution: Execution) -> Figure:
-    return Figure("digits", chart, 'a "quoted" <text>', data, "report.charts.x", execution)
+def svg(chart: alt.TopLevelMixin) -> str:
+    return vl_convert.vegalite_to_svg(chart.to_dict())
 
 
-@pytest.mark.parametrize(("page", "block"), [(WEB, "```{=html}"), (PRINT, "```{=typst}")])
-def test_a_figure_is_one_raw_block_of_the_format_at_hand_alone(by_digit, page, block):
-    bundle = figure(charts.class_error(by_digit), by_digit, page)._repr_mimebundle_()
-    assert list(bundle) == ["text/markdown"]
-    lines = bundle["text/markdown"].splitlines()
-    assert lines[0] == block and lines[-1] == "```"
-    assert [line for line in lines if line.startswith("```")] == [block, "```"]
+def datasets(chart: alt.TopLevelMixin) -> list[pd.DataFrame]:
+    return [pd.DataFrame(rows) for rows in chart.to_dict()["datasets"].values()]
 
 
-def test_in_print_typst_finds_the_drawing_and_its_alternative_text(by_digit, tmp_path):
-    shown = figure(charts.class_error(by_digit), by_digit, PRINT)
-    image = shown.typst().splitlines()[1]
-    ask = f"#context {{ let it = {image[1:]}; assert(it.alt == {json.dumps(shown.alt_text)}); it }}"
-    source = tmp_path / "page.typ"
-    source.write_text(f"{image}\n{ask}")
-    content = typst.compile(source, format="svg").decode()
-    assert content.count("<image") == 2
+# How a figure enters a page
 
 
-def test_the_specification_on_the_page_is_the_chart_with_its_data(by_digit):
-    text = figure(charts.class_error(by_digit), by_digit, WEB).markdown()
-    block = re.search(r'<script type="application/json">(.*?)</script>', text, re.DOTALL)
-    specification = json.loads(block.group(1))
-    (rows,) = specification["datasets"].values()
-    assert pd.DataFrame(rows).equals(by_digit)
-
-
-def test_text_that_would_end_the_script_is_kept_inside_it():
-    data = pd.DataFrame({"x": ["</script><b>"], "y": [1]})
+def example(rows: int = 3) -> Figure:
+    data = pd.DataFrame({"x": ["</script>{{< x >}}", "=1", "c"] * rows, "y": range(3 * rows)})
     chart = alt.Chart(data).mark_point().encode(x="x:N", y="y:Q")
-    text = figure(chart, data, WEB).markdown()
-    assert text.count("</script>") == 1
-    assert "&quot;quoted&quot; &lt;text&gt;" in text
+    return Figure("one", chart, data, 'a "quoted" <text>', "report.figures.x")
 
 
-def test_the_link_of_a_figure_holds_its_data(by_digit):
-    link = figures.csv_link(by_digit)
-    content = base64.b64decode(link.split(",", 1)[1])
-    assert pd.read_csv(io.BytesIO(content), dtype={"digit": str}).equals(by_digit)
+def test_on_the_web_a_figure_is_one_block_with_its_specification_and_its_data():
+    text = example().html()
+    assert text.startswith("```{=html}\n") and text.endswith("\n```") and text.count("```") == 2
+    assert text.count("</script>") == 1 and "{{" not in text
+    assert 'aria-label="a &quot;quoted&quot; &lt;text&gt;"' in text
+    block = re.search(r'<script type="application/json">(.*?)</script>', text, re.DOTALL)
+    (rows,) = json.loads(block[1])["datasets"].values()
+    assert pd.DataFrame(rows).equals(example().data)
+    link = re.search(r'href="data:text/csv;base64,(.*?)"', text)[1]
+    found = pd.read_csv(io.BytesIO(base64.b64decode(link)))
+    assert found["x"].tolist() == ["</script>{{< x >}}", "'=1", "c"] * 3
 
 
-def test_scripts_are_found_from_a_page_in_a_folder_and_are_no_modules():
-    page = Execution(print=False, study="demo", offset="../")
-    text = figures.scripts(page)
-    assert 'src="../report/assets/vega.js"' in text
-    assert "module" not in text and "http" not in text
-    assert figures.scripts(PRINT) == ""
+def test_a_figure_of_many_rows_is_drawn():
+    assert len(example(3000).html()) > 100_000
 
 
-def test_a_column_of_long_text_gets_more_room_than_one_of_long_words():
-    rows = pd.DataFrame({"claim": ["explanations-correct"], "test": ["a word and another " * 12]})
-    first, second = (
-        len(dashes) for dashes in re.findall(r"-+", figures.table(rows).split("\n")[1])
+@pytest.mark.parametrize("function", FIGURES, ids=lambda function: function.__name__)
+def test_every_figure_of_two_and_of_many_classes_is_drawn_with_a_text(papers, function):
+    for classes in (2, 100):
+        drawn = function(papers(classes).results)
+        assert drawn.function == f"{function.__module__}.{function.__name__}"
+        assert len(drawn.data) and len(drawn.alt_text) > 60
+        assert not re.search(r"(?i)\bnan\b|\bnone\b", drawn.alt_text)
+        assert svg(drawn.chart).count("<path") > 3
+
+
+# Claims
+
+
+@pytest.mark.parametrize(
+    "side, threshold, values, expected",
+    [
+        # Right of the threshold is as claimed, whichever side the claim names.
+        ("above", 2, (3, 2.5, 4, 1, 6), (0.25, 0.125, 0.5, -0.25, 1)),
+        ("below", 2, (1, 0, 1.5, -2, 4), (0.25, 0.125, 0.5, -0.5, 1)),
+        # Wholly beyond the margin, which is against the claim; within it; within and across zero.
+        ("within", 1, (-3, -4, -2, -5, -1.5), (-0.5, -0.75, -0.25, -1, -0.125)),
+        ("within", 4, (2, 1, 3, 0, 4), (0.5, 0.25, 0.75, 0, 1)),
+        ("within", 4, (0, -1, 2, -3, 4), (1, 0.5, 1, 0, 1)),
+    ],
+)
+def test_a_claim_is_drawn_on_the_side_that_its_effect_is_on(side, threshold, values, expected):
+    (drawn,) = (
+        rows
+        for rows in datasets(claims.chart(parts((side, threshold, values))))
+        if "thick_from" in rows
     )
-    assert len("explanations-correct") <= first < second < 12 * first
+    found = drawn.iloc[0][["at", "thick_from", "thick_to", "from", "to"]]
+    assert found.tolist() == pytest.approx(expected)
 
 
-def test_a_table_puts_numbers_right_and_escapes_bars():
-    text = figures.table(pd.DataFrame({"name": ["a|b"], "value": ["1.5 %"]}))
-    head, rule, row = text.splitlines()
-    assert (head, row) == ("| name | value |", "| a\\|b | 1.5 % |")
-    assert re.fullmatch(r"\| :-+ \| -+: \|", rule)
-    assert text._repr_markdown_() == text
+def parts(*rows: tuple[str | None, float | None, tuple[float, ...]], **same: object):
+    names = ("effect", "low", "high", "simultaneous_low", "simultaneous_high")
+    found = [
+        {"claim": f"c{place}", "heading": f"c{place}", "name": "this study", "source": "ours"}
+        | {"verdict": ("supported", "refuted", "inconclusive", "not tested")[place], "shown": ""}
+        | {"side": side, "threshold": threshold}
+        | dict(zip(names, values, strict=True))
+        | same
+        for place, (side, threshold, values) in enumerate(rows)
+    ]
+    return pd.DataFrame(found)
+
+
+def test_each_verdict_has_a_shape_and_an_untested_claim_no_mark():
+    one, missing = ("above", 1.0, (2, 1.5, 3, 1.2, 4)), (None, None, (np.nan,) * 5)
+    drawn = svg(claims.chart(parts(one, one, one, missing)))
+    marks = re.findall(r'aria-roledescription="point"[^>]* d="([^"]*)"', drawn)
+    assert len(marks) == len(set(marks)) == 3
+    assert "not tested" in drawn and "c3" in drawn
+
+
+def test_claims_are_drawn_as_they_were_judged(committed):
+    results = committed("svhn-subset").results
+    rows = claims.rows(results)
+    assert list(rows["claim"].drop_duplicates()) == [one.id for one in results.record.claims]
+    for claim in results.record.claims:
+        ours = rows[(rows["claim"] == claim.id) & (rows["source"] == "this study")]
+        effects = [part.effect for part in claim.study.parts] or [np.nan]
+        assert ours["effect"].tolist() == pytest.approx(effects, nan_ok=True)
+    assert set(rows["source"]) == {"this study", "the original, as published"}
+
+
+# Errors
+
+
+def test_classes_are_ordered_by_their_error_in_this_study(committed):
+    results = committed("svhn-subset").results
+    y = errors.class_error(results).chart.to_dict()["layer"][0]["encoding"]["y"]
+    assert y["sort"] == results.ranked["class"].tolist()
+
+
+def test_confusions_are_complete_and_shares_of_a_class_add_to_one(committed):
+    data = errors.confusion(committed("demo").results).data
+    assert len(data) == 100
+    assert data.groupby("label")["share"].sum().to_numpy() == pytest.approx(np.ones(10), abs=1e-4)
+
+
+@pytest.mark.parametrize("hidden", [True, False])
+def test_without_its_diagonal_the_matrix_takes_its_colours_from_the_errors(papers, hidden):
+    drawn = errors.confusion(papers(3).results, hidden=hidden)
+    cells = re.findall(
+        r'aria-label="[^"]*" [^>]*aria-roledescription="rect mark"[^>]*/>', svg(drawn.chart)
+    )
+    right = (drawn.data["label"] == drawn.data["predicted"]).tolist()
+    seen = ['opacity="0"' not in cell for cell in cells]
+    assert seen == [not (hidden and each) for each in right]
+    fills = [sum(map(int, re.findall(r"\d+", re.search(r'fill="(.*?)"', c)[1]))) for c in cells]
+    darkest = min(zip(fills, right, seen, strict=True), key=lambda one: (not one[2], one[0]))
+    assert darkest[1] is not hidden
+
+
+# Explanations
+
+
+def test_maps_come_from_the_easiest_class_to_the_hardest_with_square_cells(committed):
+    results = committed("demo").results
+    drawn = explanations.maps(results)
+    assert list(drawn.data["class"].drop_duplicates()) == results.ranked["class"].tolist()[::-1]
+    (placed,) = (frame for frame in datasets(drawn.chart) if "left" in frame)
+    width, height = placed["right"] - placed["left"], placed["bottom"] - placed["top"]
+    assert width.to_numpy() == pytest.approx(height.to_numpy())
+    (wide,) = (frame for frame in datasets(drawn.chart) if "q50" in frame)
+    # The two networks of a class do not hide each other.
+    assert len(wide) == 20 and not wide["y"].duplicated().any()
+
+
+# Fragility
+
+
+def test_fragility_starts_from_the_clean_accuracy_and_ends_at_the_quoted_one(committed):
+    paper = committed("demo")
+    data = fragility.fragility(paper.results).data
+    every = data[data["run"] == ALL]
+    starts = every[every["epsilon"] == 0]["value"]
+    assert starts.tolist() == pytest.approx([paper.results.accuracy["value"]] * 2, abs=1e-6)
+    end = every[every["attack"] == "FGSM"].iloc[-1]
+    assert paper.value.attacked("fgsm", 0.05).startswith(f"{100 * end['value']:.1f}%")
+    single = paper.results.table("accuracies")
+    assert (data["run"] != ALL).sum() == len(single)
+
+
+@pytest.mark.parametrize("names", [("FGSM", "PGD, on a sample"), ("PGD, on a sample",)])
+def test_an_attack_keeps_its_looks_where_others_are_missing(names):
+    rows = [
+        {"attack": name, "run": run, "levels": level, "value": 0.9 - level / 10}
+        for name in names
+        for run in (ALL, "r0f0", "r1f0")
+        for level in (0.0, 5.0)
+    ]
+    table = pd.DataFrame(rows).assign(low=0.1, high=0.2)
+    points = pd.DataFrame({"attack": "published", "levels": [0.0, 6.0], "value": [0.9, 0.05]})
+    chart = fragility.fragility_chart(table, points, chance=0.1)
+    drawn = svg(chart)
+    assert drawn.count('aria-roledescription="point"') == 2 * len(names) + 2
+    assert drawn.count('aria-roledescription="line mark"') == 3 * len(names)
+    assert drawn.count('aria-roledescription="rule mark"') == 1
+    scale = chart.to_dict()["layer"][0]["encoding"]["color"]["scale"]
+    assert scale["range"][scale["domain"].index("PGD, on a sample")] == "#009E73"
+
+
+def test_the_connection_is_between_errors_of_the_same_class(committed):
+    results = committed("demo").results
+    data = fragility.connection(results).data.set_index("class")
+    clean = results.ranked.set_index("class")["value"]
+    assert data["clean"].to_numpy() == pytest.approx(1 - clean[data.index].to_numpy(), abs=1e-6)
+    assert (data["attacked_low"] <= data["attacked"]).all()
+
+
+# Confidence
+
+
+def test_bins_of_few_predictions_are_left_out_of_the_reliability_diagram():
+    rows = [
+        {"scaling": scaling, "class": ALL, "confidence": 0.1 * tenth, "predictions": count}
+        for scaling in ("as given", "scaled")
+        for tenth, count in ((3, ENOUGH - 1), (6, ENOUGH), (9, 500))
+    ]
+    bins = pd.DataFrame(rows).assign(accuracy=0.5, low=0.4, high=0.6)
+    drawn = svg(confidence.reliability_chart(bins))
+    assert drawn.count('aria-roledescription="point"') == 4
+
+
+def test_the_last_step_of_a_distribution_of_confidence_ends_at_one(committed):
+    drawn = confidence.confidences(committed("demo").results)
+    (steps,) = datasets(drawn.chart)
+    assert (steps.groupby(["scaling", "kind"])["low"].max() == 1).all()
+    assert len(steps) == len(drawn.data) + 2 * drawn.data["kind"].nunique()
+
+
+# The explorer
+
+
+def test_the_explorer_begins_with_the_commonest_confusion_and_lists_every_choice(committed):
+    results = committed("demo").results
+    drawn = explorer.explorer(results)
+    chart = drawn.chart.to_dict()
+    chosen = {one["name"]: one for one in chart["params"]}
+    assert chosen["chosen_class"]["bind"]["options"] == list(results.classes)
+    wrong = errors.confusion(results).data.query("label != predicted")
+    worst = wrong.loc[wrong["share"].idxmax()]
+    assert chosen["chosen_class"]["value"] == worst["label"]
+    assert chosen["chosen_predicted"]["value"] == worst["predicted"]
+    assert len(chart["concat"]) == 6
+    shares = drawn.data.groupby(["class", "attack", "levels"])["share"].sum()
+    assert shares.to_numpy() == pytest.approx(np.ones(len(shares)), abs=2e-3)

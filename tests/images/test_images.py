@@ -1,0 +1,67 @@
+"""The form of images, their digest, and batches of them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from analysis.images import Images, batches
+from tests.conftest import CPU
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"pixels": np.zeros((1090, 32, 32), np.uint8)}, "pixels must be uint8"),
+        ({"pixels": np.zeros((1090, 32, 32, 3))}, "pixels must be uint8"),
+        ({"labels": np.zeros(3, np.int64)}, "labels must have one value for each image"),
+        ({"index": np.zeros(1090, np.int32)}, "index must be int64, not int32"),
+        ({"labels": np.full(1090, 10)}, "labels must be 0 to 9"),
+        ({"labels": np.full(1090, -1)}, "labels must be 0 to 9"),
+        ({"classes": ("a",)}, "2 to 1000 distinct names"),
+        ({"classes": ("a", "b") * 5}, "2 to 1000 distinct names"),
+        ({"masks": np.zeros((1090, 32, 31), bool)}, "masks must be bool"),
+    ],
+)
+def test_other_forms_are_refused(digits: Images, changes: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        replace(digits, **changes)
+
+
+def test_the_digest_depends_on_everything(digits: Images) -> None:
+    masks = np.zeros((1090, 32, 32), bool)
+    changes: list[dict] = [{"masks": masks}, {"masks": ~masks}, {"classes": tuple("0123456798")}]
+    for name in ("pixels", "labels", "split", "index", "group"):
+        changed = getattr(digits, name).copy()
+        changed[5] = changed[-1] if name == "split" else changed[5] ^ 1
+        changes.append({name: changed})
+    found = {digits.digest(), *(replace(digits, **change).digest() for change in changes)}
+    assert len(found) == 1 + len(changes)
+    assert replace(digits, pixels=digits.pixels.copy()).digest() == digits.digest()
+
+
+def test_an_image_without_a_group_is_its_own(digits: Images) -> None:
+    group = digits.group.copy()
+    group[[960, 961]] = -1
+    units = replace(digits, group=group).units(digits.positions("test"))
+    assert units[:4].tolist() == [-961, -962, 1, 1]
+    assert units.dtype == np.int64
+
+
+def test_batches_have_the_images_in_order(digits: Images) -> None:
+    # Neither square nor 32 wide.
+    images = replace(digits, pixels=digits.pixels[:, :20], masks=digits.pixels[:, :20, :, 0] > 60)
+    positions = np.array([1000, 3, 7])
+    first, second = batches(images, positions, device=CPU, size=2)
+    assert first.pixels.shape == (2, 3, 20, 32) and first.pixels.dtype == torch.float32
+    assert first.pixels.is_contiguous(memory_format=torch.channels_last)
+    levels = images.pixels[positions].transpose(0, 3, 1, 2)
+    np.testing.assert_allclose(torch.cat([first.pixels, second.pixels]), levels / 255)
+    assert torch.equal(second.masks, torch.from_numpy(images.masks[[7]]))
+    for name in ("labels", "index", "group"):
+        found = [*getattr(first, name).tolist(), *getattr(second, name).tolist()]
+        assert found == getattr(images, name)[positions].tolist()
+    assert list(batches(images, positions[:0], device=CPU)) == []

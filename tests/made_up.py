@@ -1,0 +1,177 @@
+"""Results of a study that nothing was trained for: runs whose tables are drawn at random."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from analysis import study as studies
+from analysis.results import status
+from analysis.results.records import Analysis, RunRecord, Training
+from analysis.results.schemas import FGSM, FGSM_NATIVE, PGD, RANDOM, RANDOM_SIGN, TRAINED
+from analysis.results.store import Store
+from analysis.study import Run, Study
+
+WEIGHTS = "5" * 64
+PROVENANCE = {
+    "device": "a processor",
+    "packages": {"numpy": "2.0"},
+    "revision": None,
+    "finished": "2026-01-02T03:04:05+00:00",
+    "seconds": 1.0,
+}
+STUDY = """
+title = "Made-up results"
+repeats = 2
+images = { source = "svhn-subset", folds = 2 }
+network = { model = "test_resnet", size = 64 }
+training = { learning_rate = 1e-3, stages = [{ size = 64, epochs = 2 }] }
+maps = { layers = ["layer2.0", "layer1.0"] }
+attacks = { epsilons = [0, 0.015], native_epsilons = [0.015], sample_epsilons = [0.015] }
+bootstrap = { resamples = 100 }
+"""
+
+
+def made_up_study(folder: Path, text: str = STUDY, *, name: str = "made") -> Study:
+    """Return a study from a file that is written into a folder."""
+    path = folder / f"{name}.toml"
+    path.write_text(text, encoding="utf-8")
+    return studies.load(path)
+
+
+def history(epochs: int) -> pd.DataFrame:
+    rows = {"epoch": np.arange(1, epochs + 1), "train_loss": 1.0, "learning_rate": 1e-3}
+    return pd.DataFrame({**rows, "seconds": 1.0})
+
+
+def predictions(images: np.ndarray, *, classes: int, seed: int) -> pd.DataFrame:
+    """Return predictions of images at these positions; labels follow from the positions."""
+    generator = np.random.default_rng(seed)
+    label = images * 7919 % classes
+    logits = generator.normal(size=(len(images), classes)).astype(np.float32)
+    logits[np.arange(len(images)), label] += generator.choice([1, 4], len(images))
+    return pd.DataFrame({"index": images, "group": images // 2, "label": label} | _outcome(logits))
+
+
+def _outcome(logits: np.ndarray) -> dict[str, object]:
+    shares = np.exp(logits - logits.max(axis=1, keepdims=True))
+    shares /= shares.sum(axis=1, keepdims=True)
+    confidence = shares.max(axis=1).astype(np.float32)
+    return {
+        "predicted": logits.argmax(axis=1),
+        "confidence": confidence,
+        "logits": list(logits),
+    }
+
+
+def maps(study: Study, rows: pd.DataFrame, *, seed: int) -> dict[str, pd.DataFrame]:
+    generator = np.random.default_rng(seed)
+    tables = []
+    for layer in study.maps.layers:
+        for weights in (TRAINED, RANDOM):
+            columns = {"layer": layer, "weights": weights}
+            columns |= {name: rows[name].to_numpy() for name in ("index", "label")}
+            columns["target"] = rows["predicted"].to_numpy()
+            for measure in ("spread", "area", "offset"):
+                columns[measure] = generator.random(len(rows)).astype(np.float32)
+            columns["fragments"] = np.float32(1)
+            for measure in ("inside", "cover", "pointed"):
+                columns[measure] = np.float32(np.nan)
+            tables.append(pd.DataFrame(columns))
+    cells = [
+        (layer, label, row, column, 1 / 16, 1)
+        for layer in study.maps.layers
+        for label in sorted(set(rows["label"]))
+        for row in range(4)
+        for column in range(4)
+    ]
+    names = ["layer", "label", "row", "column", "value", "images"]
+    mean = pd.DataFrame(cells, columns=names).astype({"value": "float32"})
+    return {"maps": pd.concat(tables, ignore_index=True), "mean_maps": mean}
+
+
+def attacks(study: Study, rows: pd.DataFrame, *, seed: int) -> dict[str, pd.DataFrame]:
+    generator = np.random.default_rng(seed)
+    settings, tables = study.attacks, []
+    for attack, epsilons in (
+        (FGSM, settings.epsilons),
+        (RANDOM_SIGN, settings.epsilons),
+        (FGSM_NATIVE, settings.native_epsilons),
+        (PGD, settings.sample_epsilons),
+    ):
+        for epsilon in epsilons:
+            logits = np.stack(rows["logits"].to_list())
+            moved = generator.normal(size=logits.shape).astype(np.float32) * (epsilon > 0)
+            part = pd.DataFrame(
+                {"attack": attack, "epsilon": float(epsilon)}
+                | {name: rows[name].to_numpy() for name in ("index", "label")}
+                | _outcome(logits + 2 * moved)
+            )
+            if (attack, epsilon) != (FGSM, settings.logits_epsilon):
+                part["logits"] = None
+            tables.append(part.iloc[: len(part) // 2] if attack == PGD else part)
+    keys = {"attack": FGSM, "epsilon": 0.015, "resolution": 64, "native": False, "measure": "ssim"}
+    numbers = dict.fromkeys(("mean", "q05", "median", "q95"), 0.9)
+    changes = pd.DataFrame([keys | numbers | {"images": 10}])
+    return {"attacks": pd.concat(tables, ignore_index=True), "perturbations": changes}
+
+
+def add_run(
+    store: Store,
+    run: Run,
+    *,
+    classes: int = 3,
+    images: int = 60,
+    analyses: tuple[str, ...] = tuple(status.ANALYSES),
+    weights: str = WEIGHTS,
+) -> RunRecord:
+    """Write a run with some analyses into a store; its weights seed the tables."""
+    study = store.study
+    chosen = np.arange(images)[run.fold :: study.images.folds]
+    seed = run.seed + 1000 * int(weights[0], 16)
+    rows = predictions(chosen, classes=classes, seed=seed)
+    made = {
+        "predictions": lambda: {"predictions": rows},
+        "maps": lambda: maps(study, rows, seed=seed),
+        "attacks": lambda: attacks(study, rows, seed=seed),
+    }
+    epochs = len(study.training.sizes)
+    record = RunRecord(
+        study=study.name,
+        repeat=run.repeat,
+        fold=run.fold,
+        seed=run.seed,
+        images="1" * 64,
+        classes=tuple(f"class {number}" for number in range(classes)),
+        recipe={},
+        training=Training(
+            digest=status.training_digest(study),
+            weights=weights,
+            training_images=10,
+            history=store.write_table(run.name, "history", history(epochs)),
+            **PROVENANCE,
+        ),
+        analyses={
+            name: Analysis(
+                digest=status.analysis_digest(study, name, weights=weights),
+                tables={
+                    table: store.write_table(run.name, table, content)
+                    for table, content in made[name]().items()
+                },
+                **PROVENANCE,
+            )
+            for name in analyses
+        },
+    )
+    store.write_run(record)
+    return record
+
+
+def filled(study: Study, **options: object) -> Store:
+    """Return a store with every run of a study."""
+    store = Store.open(study)
+    for run in study.runs:
+        add_run(store, run, **options)
+    return store

@@ -1,0 +1,206 @@
+"""Attacks against the Adversarial Robustness Toolbox called once for each ε, and one another."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+import torch.nn.functional as F
+from art.attacks.evasion import FastGradientMethod
+from art.estimators.classification import PyTorchClassifier
+from scipy.special import softmax
+from torch import Tensor
+
+from analysis.images import Batch, Images, batches
+from analysis.networks.classifier import Classifier
+from analysis.probes import PROBES, Subject, Tables
+from analysis.probes.attacks import art_classifier, descend, gradient_sign, perturbed
+from analysis.results.schemas import FGSM, FGSM_NATIVE, PGD, RANDOM_SIGN, RUN_TABLES
+from analysis.study import Study
+from tests.conftest import CPU, small_study
+
+EPSILONS = (0.005, 0.015, 0.05)
+
+
+def study(**attacks: object) -> Study:
+    settings = {"epsilons": [0, *EPSILONS], "sample": 20, "sample_epsilons": EPSILONS}
+    return small_study(attacks={**settings, **attacks})
+
+
+@pytest.fixture(scope="module")
+def batch(digits: Images) -> Batch:
+    return next(batches(digits, digits.positions("test"), device=CPU))
+
+
+@pytest.fixture(scope="module")
+def subject(learned: Classifier, digits: Images) -> Subject:
+    """130 images: two batches and a rest."""
+    return Subject(study(), study().runs[0], learned, digits, digits.positions("test"))
+
+
+@pytest.fixture(scope="module")
+def tables(subject: Subject) -> Tables:
+    return probed(subject)
+
+
+def probed(subject: Subject) -> Tables:
+    done = PROBES["predictions"](subject, {})
+    return done | PROBES["attacks"](subject, done)
+
+
+def losses(classifier: Classifier, pixels: Tensor, labels: Tensor) -> Tensor:
+    with torch.no_grad():
+        return -classifier(pixels).log_softmax(dim=1)[torch.arange(len(labels)), labels]
+
+
+@pytest.mark.parametrize("attack", [FGSM, FGSM_NATIVE])
+def test_one_gradient_gives_what_art_gives_once_for_each_epsilon(
+    learned: Classifier, batch: Batch, tables: Tables, attack: str
+) -> None:
+    """Perturbed images bit for bit, and then the predictions for them."""
+    pixels = batch.pixels if attack == FGSM_NATIVE else learned.resize(batch.pixels)
+    art = art_classifier(learned)
+    direction = gradient_sign(art, pixels, batch.labels)
+    true_labels = np.eye(10, dtype=np.float32)[batch.labels]
+    for epsilon, moved in zip(EPSILONS, perturbed(pixels, direction, EPSILONS), strict=True):
+        method = FastGradientMethod(art, eps=epsilon, eps_step=epsilon, batch_size=64)
+        theirs = method.generate(pixels.numpy(), true_labels)
+        assert np.array_equal(moved.numpy(), theirs), f"ε = {epsilon}"
+        found = tables["attacks"].query("attack == @attack and epsilon == @epsilon")[:64]
+        if len(found):
+            logits = art.predict(theirs, batch_size=64)
+            assert np.array_equal(found["predicted"], logits.argmax(axis=1))
+            expected = softmax(logits, axis=1).max(axis=1)
+            np.testing.assert_allclose(found["confidence"], expected, rtol=1e-5)
+
+
+def test_the_sign_is_that_of_the_loss_s_gradient(learned: Classifier, batch: Batch) -> None:
+    for pixels in (batch.pixels, learned.resize(batch.pixels)):
+        pixels = pixels.clone().requires_grad_()
+        loss = F.cross_entropy(learned(pixels), batch.labels)
+        (gradient,) = torch.autograd.grad(loss, pixels)
+        direction = gradient_sign(art_classifier(learned), pixels.detach(), batch.labels)
+        steep = gradient.abs() > 1e-3 * gradient.abs().max()
+        assert torch.equal(direction[steep], gradient[steep].sign())
+
+
+def test_a_batch_needs_one_gradient_for_each_view(
+    subject: Subject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original, shapes = PyTorchClassifier.loss_gradient, []
+
+    def counted(self: PyTorchClassifier, x: Tensor, *arguments: object) -> Tensor:
+        shapes.append(tuple(x.shape))
+        return original(self, x, *arguments)
+
+    monkeypatch.setattr(PyTorchClassifier, "loss_gradient", counted)
+    rest = np.setdiff1d(subject.positions, subject.sample)[:5]
+    found = probed(replace(subject, positions=rest))
+    assert shapes == [(5, 3, 64, 64), (5, 3, 32, 32)]
+    # None of these images is in the sample.
+    assert set(found["attacks"]["attack"]) == {FGSM, RANDOM_SIGN, FGSM_NATIVE}
+    for name in ("attacks", "perturbations"):
+        RUN_TABLES[name].validate(found[name])
+    assert found["perturbations"].empty
+
+
+def test_random_signs_begin_with_the_seed_of_the_run(subject: Subject, tables: Tables) -> None:
+    generator = torch.Generator().manual_seed(subject.run.seed)
+    rows = tables["attacks"].query("attack == @RANDOM_SIGN and epsilon == 0.05")
+    predicted = []
+    for batch in subject.batches():
+        pixels = subject.classifier.resize(batch.pixels)
+        moved = pixels + 0.05 * (2.0 * (torch.rand(pixels.shape, generator=generator) >= 0.5) - 1)
+        logits = subject.classifier(moved.clamp(0, 1))
+        predicted += logits.softmax(dim=1).max(dim=1).values.tolist()
+    np.testing.assert_allclose(rows["confidence"], predicted, atol=1e-6)
+
+
+def test_descent_stays_within_its_size_and_raises_the_loss(
+    learned: Classifier, batch: Batch
+) -> None:
+    pixels, art = learned.resize(batch.pixels), art_classifier(learned)
+    direction = gradient_sign(art, pixels, batch.labels)
+    for epsilon in EPSILONS:
+        often = descend(art, pixels, batch.labels, epsilon=epsilon, steps=10)
+        assert 0.9 * epsilon < (often - pixels).abs().max() <= epsilon + 1e-6
+        assert often.min() >= 0 and often.max() <= 1
+        (once,) = perturbed(pixels, direction, [epsilon])
+        after, before = (losses(learned, at, batch.labels).mean() for at in (often, once))
+        assert after > before
+    # One step of 2.5·ε, brought back to the edge of the ε-ball, is that of the fast method.
+    moved = descend(art, pixels, batch.labels, epsilon=0.05, steps=1)
+    # In another layout of memory sums round otherwise, and a gradient next to 0 may change sign.
+    assert ((moved - once).abs() < 1e-6).float().mean() > 0.999
+
+
+# ------------------------------------------------------------------------------ the tables
+
+
+def test_the_tables_are_the_declared_ones(tables: Tables, subject: Subject, digits: Images) -> None:
+    for name in ("attacks", "perturbations"):
+        RUN_TABLES[name].validate(tables[name])
+    rows = tables["attacks"]
+    assert list(dict.fromkeys(rows["attack"])) == [FGSM, RANDOM_SIGN, FGSM_NATIVE, PGD]
+    for (attack, epsilon), part in rows.groupby(["attack", "epsilon"]):
+        positions = subject.sample if attack == PGD else subject.positions
+        assert np.array_equal(part["index"], digits.index[positions])
+        assert np.array_equal(part["label"], digits.labels[positions])
+        if epsilon == 0:
+            for column in ("predicted", "confidence"):
+                assert np.array_equal(part[column], tables["predictions"][column])
+    epsilons = rows.groupby("attack", sort=False)["epsilon"].unique().map(list).to_dict()
+    assert epsilons == {
+        FGSM: [0, *EPSILONS],
+        RANDOM_SIGN: [0, *EPSILONS],
+        FGSM_NATIVE: [0.005, 0.015, 0.035, 0.05],
+        PGD: list(EPSILONS),
+    }
+
+
+@pytest.mark.parametrize("epsilon", [0.015, 0.02])
+def test_logits_are_kept_at_one_epsilon(subject: Subject, epsilon: float) -> None:
+    few = replace(
+        subject, study=study(logits_epsilon=epsilon, sample=1), positions=subject.positions[:70]
+    )
+    rows = probed(few)["attacks"]
+    kept = rows[rows["logits"].notna()]
+    assert set(zip(kept["attack"], kept["epsilon"], strict=True)) == {(FGSM, epsilon)}
+    assert len(kept) == 70
+    shares = softmax(np.stack(kept["logits"]).astype(float), axis=1)
+    assert np.array_equal(shares.argmax(axis=1), kept["predicted"])
+    np.testing.assert_allclose(shares.max(axis=1), kept["confidence"], rtol=1e-5)
+    assert set(rows.query("attack == @RANDOM_SIGN")["epsilon"]) == {0, *EPSILONS}
+
+
+def test_every_attack_is_measured_at_both_resolutions(tables: Tables) -> None:
+    table = tables["perturbations"]
+    assert set(zip(table["resolution"], table["native"], strict=True)) == {(32, True), (64, False)}
+    assert set(table["images"]) == {40}
+    table = table.set_index(["attack", "epsilon", "resolution", "measure"]).sort_index()
+    assert len(table) == 4 * 3 * 2 * 4
+    for epsilon in EPSILONS:
+        for attack in (FGSM, RANDOM_SIGN, FGSM_NATIVE, PGD):
+            side, other = (32, 64) if attack == FGSM_NATIVE else (64, 32)
+            at = table.loc[attack, epsilon]
+            assert at.loc[(side, "linf"), "q95"] == pytest.approx(epsilon * 255, rel=1e-3)
+            # Resizing takes the mean of neighbours that were moved to different sides.
+            assert at.loc[(other, "rms"), "mean"] < at.loc[(side, "rms"), "mean"]
+
+
+def test_probing_is_repeatable_and_leaves_the_network_alone(
+    learned: Classifier, digits: Images
+) -> None:
+    # Not square, and smaller than the network's input.
+    wide = replace(digits, pixels=digits.pixels[:, 8:24])
+    chosen = study(sample=4, steps=2)
+    subject = Subject(chosen, chosen.runs[0], learned, wide, wide.positions("test")[:70])
+    first, again = probed(subject), probed(subject)
+    for name in ("attacks", "perturbations"):
+        RUN_TABLES[name].validate(first[name])
+        pd.testing.assert_frame_equal(first[name], again[name])
+    assert not any(weight.requires_grad for weight in learned.parameters())
+    assert not learned.training

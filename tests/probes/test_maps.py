@@ -1,0 +1,157 @@
+"""The tables of maps, and networks with random weights, in which nothing learned is left."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from analysis.images import Batch, Images, batches
+from analysis.networks.classifier import Classifier, build
+from analysis.probes import PROBES, Subject, Tables
+from analysis.probes.gradcam import grad_cam
+from analysis.probes.maps import IMAGES_FOR_STATISTICS, randomised
+from analysis.probes.measures import distributions, measures
+from analysis.results.schemas import RANDOM, RUN_TABLES, TRAINED
+from analysis.study import Network
+from tests.conftest import CPU, small_study
+
+STUDY = small_study()
+LAYERS = STUDY.maps.layers
+
+
+@pytest.fixture(scope="module")
+def masked(digits: Images) -> Images:
+    """The small digits with the pixels that are not black as their masks."""
+    return replace(digits, masks=digits.pixels[..., 0] > 60)
+
+
+@pytest.fixture(scope="module")
+def subject(learned: Classifier, masked: Images) -> Subject:
+    return Subject(STUDY, STUDY.runs[0], learned, masked, masked.positions("test"))
+
+
+@pytest.fixture(scope="module")
+def network(subject: Subject) -> Classifier:
+    few = subject.batches(subject.positions[:IMAGES_FOR_STATISTICS])
+    return randomised(STUDY.network, few, classes=10, seed=STUDY.runs[0].seed, device=CPU)
+
+
+@pytest.fixture(scope="module")
+def tables(subject: Subject) -> Tables:
+    done = PROBES["predictions"](subject, {})
+    return done | PROBES["maps"](subject, done)
+
+
+def test_the_tables_are_the_declared_ones_and_explain_the_trained_network_s_predictions(
+    tables: Tables, subject: Subject, network: Classifier, masked: Images
+) -> None:
+    for name in ("maps", "mean_maps"):
+        RUN_TABLES[name].validate(tables[name])
+    rows, positions = tables["maps"], subject.positions
+    target = torch.tensor(tables["predictions"]["predicted"].to_numpy())
+    pixels = torch.tensor(masked.pixels[positions]).permute(0, 3, 1, 2) / 255
+    masks = torch.from_numpy(masked.masks[positions])
+    assert len(rows) == 2 * 2 * 130
+    for weights, classifier in ((TRAINED, subject.classifier), (RANDOM, network)):
+        for layer in LAYERS:
+            found = rows.query("layer == @layer and weights == @weights")
+            assert np.array_equal(found["index"], masked.index[positions])
+            assert np.array_equal(found["label"], masked.labels[positions])
+            assert np.array_equal(found["target"], target)
+            raw = grad_cam(classifier, classifier.resize(pixels), layer=layer, target=target)
+            for name, values in measures(raw, size=64, masks=masks).items():
+                # A threshold may fall to the other side of a pixel in another batch.
+                close = np.isclose(found[name], values, atol=1e-3, equal_nan=True)
+                assert close.mean() > 0.98, (weights, layer, name)
+            if weights == RANDOM:
+                continue
+            maps, labels = distributions(raw).numpy(), masked.labels[positions]
+            for label in range(10):
+                present = [each for each in maps[labels == label] if not np.isnan(each).any()]
+                cells = tables["mean_maps"].query("layer == @layer and label == @label")
+                table = cells.pivot(index="row", columns="column", values="value").to_numpy()
+                assert np.allclose(table, np.mean(present, axis=0), atol=1e-4)
+                assert set(cells["images"]) == {len(present)}
+
+
+def test_maps_that_are_zero_everywhere_are_missing(
+    subject: Subject, digits: Images, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A class without any map has no mean map; without masks there is nothing on them."""
+    few = replace(subject, images=digits, positions=subject.positions[:20])
+    done = PROBES["predictions"](few, {})
+    labels = done["predictions"]["label"].to_numpy()
+
+    def zero_for_one_class(classifier: Classifier, pixels: Tensor, *, layer: str, target: Tensor):
+        maps = grad_cam(classifier, pixels, layer=layer, target=target)
+        maps[labels == labels[0]] = 0
+        return maps
+
+    monkeypatch.setattr("analysis.probes.maps.grad_cam", zero_for_one_class)
+    found = PROBES["maps"](few, done)
+    for name, table in found.items():
+        RUN_TABLES[name].validate(table)
+    assert labels[0] not in set(found["mean_maps"]["label"])
+    missing = found["maps"].query("label == @labels[0]")
+    assert missing[["spread", "area", "offset", "inside", "pointed"]].isna().all(axis=None)
+    assert found["maps"]["cover"].isna().all()
+
+
+# ------------------------------------------------------------------------------ random weights
+
+
+def few(digits: Images, count: int = 8) -> list[Batch]:
+    return list(batches(digits, digits.positions("test")[:count], device=CPU))
+
+
+def test_nothing_is_left_of_what_was_learned_or_of_where_training_began(
+    network: Classifier, learned: Classifier
+) -> None:
+    begun = build(STUDY.network, classes=10, seed=STUDY.runs[0].seed, device=CPU)
+    trained = learned.state_dict()
+    for name, tensor in network.state_dict().items():
+        if tensor.is_floating_point():
+            assert not torch.equal(tensor, trained[name]) and tensor.isfinite().all(), name
+    for name, weight in network.named_parameters():
+        if weight.numel() > 500:
+            for other in (begun, learned):
+                pair = torch.stack([weight, other.get_parameter(name).detach()]).flatten(1)
+                assert abs(np.corrcoef(pair)[0, 1]) < 5 / np.sqrt(weight.numel()), name
+
+
+def test_the_seed_decides_and_nothing_else_is_touched(digits: Images) -> None:
+    state = torch.random.get_rng_state()
+    first, again, other = (
+        randomised(STUDY.network, few(digits), classes=10, seed=seed, device=CPU).state_dict()
+        for seed in (4, 4, 5)
+    )
+    assert torch.equal(torch.random.get_rng_state(), state)
+    assert all(torch.equal(first[name], again[name]) for name in first)
+    assert not torch.equal(first["network.fc.weight"], other["network.fc.weight"])
+
+
+def test_statistics_are_the_mean_over_the_batches(digits: Images) -> None:
+    parts = list(batches(digits, digits.positions("test")[:20], device=CPU, size=8))
+    found = randomised(STUDY.network, parts, classes=10, seed=0, device=CPU)
+    means, variances = [], []
+    with torch.no_grad():
+        for part in parts:
+            pixels = (found.resize(part.pixels) - found.mean) / found.std
+            output = found.network.conv1[0](pixels)
+            means.append(output.mean(dim=(0, 2, 3)))
+            variances.append(output.var(dim=(0, 2, 3)))
+    norm = found.network.conv1[1]
+    assert len(parts) == 3
+    assert torch.allclose(norm.running_mean, torch.stack(means).mean(0), atol=1e-5)
+    assert torch.allclose(norm.running_var, torch.stack(variances).mean(0), rtol=1e-4)
+
+
+def test_no_block_is_left_out(digits: Images) -> None:
+    """timm's own beginning has a last scale of zero in each block of a ResNet."""
+    model = Network(model="resnet18", size=32)
+    found = randomised(model, few(digits, 4), classes=10, seed=0, device=CPU)
+    assert (found.network.layer1[0].bn2.weight == 1).all()

@@ -1,0 +1,61 @@
+"""Pages opened from a file load no module, and do without one what modules did."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+
+import pytest
+
+from report.site.after import described, finished, plain
+
+PAGE = '<script src="a.js"></script><script src="libs/b.js" type="module"></script><p>x</p>'
+
+
+def test_only_modules_are_held_back_and_only_once(tmp_path):
+    page = finished(PAGE, folder=tmp_path)
+    assert page.startswith('<script src="a.js"></script>') and page.endswith("<p>x</p>")
+    assert '<script src="libs/b.js" type="module"></script>' not in page
+    assert "location.protocol !== 'file:'" in page and page.count("</script>") == 2
+    assert finished(page, folder=tmp_path) == page
+
+
+def test_a_page_with_a_date_gives_it_to_google_scholar_once():
+    tags = (
+        '<meta name="dcterms.date" content="2026-01-31">\n<meta name="citation_title" content="T">'
+    )
+    assert '<meta name="citation_publication_date" content="2026/01/31">' in described(tags)
+    assert described(described(tags)) == described(tags)
+    assert described("<p>No date.</p>") == "<p>No date.</p>"
+
+
+def test_what_a_page_says_of_itself_is_also_said_where_it_is_shared():
+    empty = (
+        '<meta property="og:description" content="">\n<meta name="twitter:description" content="">'
+    )
+    page = f'<meta name="description" content="On &quot;x&quot; \\1">\n{empty}'
+    assert described(page).count('description" content="On &quot;x&quot; \\1">') == 3
+    assert described(page.replace('""', '"kept"')).count("kept") == 2
+    assert described(empty) == empty
+
+
+def test_a_module_and_what_it_imports_become_one_script_with_its_own_names(tmp_path):
+    exports = "const kept = 41;\nexport function next() { return kept + 1; }\n"
+    (tmp_path / "numbers.js").write_text(exports)
+    imports = 'import * as numbers from "./numbers.js";\nconst kept = 0;\n'
+    (tmp_path / "main.js").write_text(imports + "console.log(numbers.next() + kept);\n")
+    page = finished('<script src="main.js" type="module"></script>', folder=tmp_path)
+    assert page == '<script defer src="main.plain.js"></script>'
+    script = (tmp_path / "main.plain.js").read_text()
+    assert "export" not in script and "import" not in script
+    if node := shutil.which("node"):
+        done = subprocess.run([node, "-e", script], capture_output=True, text=True)
+        assert done.stdout == "42\n", done.stderr
+
+
+@pytest.mark.parametrize(
+    "text", ["import { a } from './b.js';", "export default 1;", "const a = await import('b');"]
+)
+def test_a_module_of_another_form_stays_one(tmp_path, text):
+    (tmp_path / "main.js").write_text(text)
+    assert plain(tmp_path / "main.js") is None

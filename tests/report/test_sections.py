@@ -1,0 +1,111 @@
+"""The sections of the paper: every one can be printed, whatever was measured."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+import yaml
+
+from analysis.claims.registry import TESTS
+from analysis.project.errors import UserError
+from report import paper as papers_module
+from report.numbers import claims
+from report.paper import SECTIONS
+from tests.report.conftest import ALL, HOSTILE
+
+NAMES = sorted(path.stem for path in SECTIONS.glob("*.md"))
+OWN = """
+claims = []
+claim = [{ id = "mine", statement = "It is often right.", test = "accuracy", above = 0.5 }]
+"""
+
+
+def whole(paper) -> str:
+    return "\n\n".join([paper.front_matter(), *(paper.section(name) for name in NAMES)])
+
+
+def prose(text: str) -> str:
+    """Return a text without raw blocks."""
+    return re.sub(r"^```\{=.*?^```$", "", text, flags=re.DOTALL | re.MULTILINE)
+
+
+@pytest.mark.parametrize(
+    ("classes", "analyses", "printed"),
+    [(2, ALL, False), (3, ALL[:1], True), (3, ALL[:2], False), (10, ALL, True), (100, ALL, False)],
+)
+def test_every_section_is_printed_whatever_was_measured(papers, classes, analyses, printed):
+    text = whole(papers(classes, analyses=analyses, printed=printed))
+    assert not re.findall(r"(?i)\bnan\b|\bNone\b|(?<!was )not measured|Undefined", prose(text))
+    targets = set(re.findall(r"\{#((?:fig|tbl|sec)-[a-z-]+)", text))
+    assert set(re.findall(r"@((?:fig|tbl|sec)-[a-z-]+)", prose(text))) <= targets
+    assert ("sec-explanations" in targets) == ("maps" in analyses)
+    assert ("fig-fragility" in targets) == ("attacks" in analyses)
+    blocks = re.findall(r"^```\{=(\w+)\}$", text, re.MULTILINE)
+    assert set(blocks) == {"typst" if printed else "html"}
+    assert ("80 are left out" in text) == (classes == 100)
+
+
+def test_without_published_results_nothing_is_said_of_an_original(papers):
+    text = prose(whole(papers()))
+    assert not re.findall(r"(?i)original|notebook|SVHN|publication|digit", text.split("# Repro")[0])
+
+
+@pytest.mark.parametrize("printed", [False, True])
+def test_hostile_class_names_are_text_and_nothing_else(papers, printed):
+    text = whole(papers(HOSTILE, printed=printed))
+    assert "<script>alert" not in text and "{{<" not in text
+    assert "\n---\nx" not in text and "\n```" not in text.replace("\n```{=", "").replace(
+        "\n```\n", ""
+    )
+    assert "](javascript" not in prose(text) and "*a*" not in prose(text)
+
+
+def test_a_study_with_a_claim_of_its_own_reports_it(papers):
+    paper = papers(3, text=OWN, analyses=ALL[:1])
+    assert len(paper.claims) == 1
+    assert "Overall accuracy is high" in paper.section("introduction").replace("\\", "")
+
+
+def test_a_misspelt_name_in_a_template_is_an_error_with_its_line(papers, tmp_path, monkeypatch):
+    monkeypatch.setattr(papers_module, "SECTIONS", tmp_path)
+    for wrong in (
+        "study.tilte",
+        'claim("unevn").finding',
+        'has("mean_map")',
+        "figure.fragilty()",
+        'value.attacked("fgms", 0.1)',
+        'claim("uneven").reported("p of equal error")',
+        'claims.about("error gab")',
+    ):
+        (tmp_path / "wrong.md").write_text(f"One.\n\n{{{{ {wrong} }}}}\n", encoding="utf-8")
+        with pytest.raises(UserError, match=r"wrong\.md, line 3: "):
+            papers().section("wrong")
+    (tmp_path / "wrong.md").write_text("One.\n{% if %}\n", encoding="utf-8")
+    with pytest.raises(UserError, match=r"wrong\.md, line 2: "):
+        papers().section("wrong")
+    with pytest.raises(UserError, match="no section 'wring'; the nearest is 'wrong'"):
+        papers().section("wring")
+
+
+@pytest.mark.parametrize("name", ["svhn-subset", "demo"])
+def test_every_committed_claim_is_reported_in_its_section(committed, name):
+    paper = committed(name)
+    assert not paper.claims.elsewhere
+    text = prose(whole(paper)).replace("\\", "")
+    assert "not measured" not in text
+    for claim in paper.claims:
+        assert claim.clause in text
+
+
+def test_the_report_knows_every_test():
+    assert {test for each in claims.TOPICS.values() for test in each} | {"none"} == set(TESTS)
+
+
+def test_metadata_holds_no_shortcode_and_ends_no_attribute(papers):
+    text = """paper = { subtitle = '{{< x >}}" y', keywords = ['"><b>'] }\n"""
+    front = papers(3, text=text, analyses=ALL[:1]).front_matter()
+    found = yaml.safe_load(front.strip("-\n"))
+    # Quarto joins escaped braces, so something else has to keep them apart.
+    assert found["subtitle"] == "\\{\u2060\\{\\< x \\>\\}\u2060\\}” y"
+    assert found["keywords"] == ["”\\>\\<b\\>"] and found["date"] == "2026-01-02"
