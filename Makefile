@@ -2,8 +2,9 @@
 PYTHON ?= python3
 REPORT := build/env/report
 FULL := build/env/full
+IN_FULL := PATH="$(CURDIR)/$(FULL)/bin:$$PATH"
 
-.PHONY: report demo test benchmark clean
+.PHONY: report demo test stress benchmark clean
 
 report: $(REPORT)/ready  ## render the committed results into build/site
 	$(REPORT)/bin/python -m report
@@ -11,12 +12,18 @@ report: $(REPORT)/ready  ## render the committed results into build/site
 demo: $(REPORT)/ready  ## render the demo's results into build/site-demo
 	$(REPORT)/bin/python -m report --profile demo
 
-test: $(FULL)/ready  ## run the whole test suite
-	$(FULL)/bin/python -m pytest
+test: $(FULL)/ready  ## check style, imports and types, then run the whole test suite
+	$(IN_FULL) ruff check
+	$(IN_FULL) ruff format --check
+	$(IN_FULL) lint-imports
+	$(IN_FULL) mypy
+	$(IN_FULL) python -m pytest -n 2
 
-benchmark: $(FULL)/ready  ## time the probes beside their peers, and the pages
-	$(FULL)/bin/python -m pytest tests/benchmark_probes.py -s
-	$(FULL)/bin/python -m pytest tests/report/benchmark_pages.py --benchmark-only
+stress: $(FULL)/ready  ## run the long form of the simulations, which takes some ten minutes
+	$(IN_FULL) python -m pytest -n 2 -m slow
+
+benchmark: $(FULL)/ready  ## time how long a reader waits for the charts
+	$(IN_FULL) python -m pytest tests/report/site/benchmark_pages.py --benchmark-only
 
 clean:  ## remove rendered pages, environments, checkpoints; results and pictures stay
 	find build -mindepth 1 -maxdepth 1 ! -name results ! -name pictures -exec rm -r {} +
