@@ -193,10 +193,7 @@ def _identified(opened: Store, record: RunRecord, subject: Subject, trained: Tra
 
     before = opened.read(record.name, "predictions")
     again = PROBES["predictions"](subject, {})["predictions"]
-    same = all(
-        (a == b).all() for a, b in zip(before["logits"], again["logits"], strict=len(again) > 0)
-    )
-    if len(before) != len(again) or not same:
+    if not np.array_equal(np.stack(before["logits"]), np.stack(again["logits"])):
         raise UserError(
             f"The weights of {record.name} of {opened.study.name} do not give its stored "
             "predictions.\nRun it where it was trained, or move its results elsewhere."

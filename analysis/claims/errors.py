@@ -91,12 +91,7 @@ def _gap(evidence: Evidence, *, splits: int) -> np.ndarray:
 )
 def error_difference(evidence: Evidence, *, classes: Names) -> Finding:
     """Return the error of each class, minus that of the classes that are not named together."""
-
-    def effects(found: Evidence) -> dict[str, np.ndarray]:
-        others = _error_of(found, _rest(found, classes))
-        return {name: _error_of(found, [name]) - others for name in classes}
-
-    return Finding(effects(evidence), _bounds(evidence, effects))
+    return _against_others(evidence, classes, np.subtract)
 
 
 @test(
@@ -110,12 +105,7 @@ def error_difference(evidence: Evidence, *, classes: Names) -> Finding:
 )
 def error_ratio(evidence: Evidence, *, classes: Names) -> Finding:
     """Return the error of each class, over that of the classes that are not named together."""
-
-    def effects(found: Evidence) -> dict[str, np.ndarray]:
-        others = _error_of(found, _rest(found, classes))
-        return {name: _error_of(found, [name]) / others for name in classes}
-
-    return Finding(effects(evidence), _bounds(evidence, effects))
+    return _against_others(evidence, classes, np.divide)
 
 
 @test(
@@ -219,6 +209,16 @@ def heterogeneity(evidence: Evidence) -> float:
 
     drawn = [between(error[exchange.draw(generator)]) for _ in range(evidence.resamples.count)]
     return p_value(drawn, between(error))
+
+
+def _against_others(evidence: Evidence, classes: Names, compare: np.ufunc) -> Finding:
+    """Return the error of each class, compared with that of the classes that are not named."""
+
+    def effects(found: Evidence) -> dict[str, np.ndarray]:
+        others = _error_of(found, _rest(found, classes))
+        return {name: compare(_error_of(found, [name]), others) for name in classes}
+
+    return Finding(effects(evidence), _bounds(evidence, effects))
 
 
 def _rest(evidence: Evidence, classes: Sequence[str]) -> list[str]:
