@@ -16,8 +16,8 @@ from analysis import pipeline, study
 from analysis.networks import weights
 from analysis.project.errors import UserError
 from analysis.project.files import TEMPORARY
+from analysis.results import status, verification
 from analysis.results import store as stores
-from analysis.results import verification
 from analysis.results.store import RUN, SUPERSEDED, Store
 from tests.playground import Playground
 
@@ -64,15 +64,10 @@ def test_weights_trained_again_leave_every_analysis_valid(finished: Playground) 
     assert opened(finished).problems == {}
 
 
-def test_weights_that_nobody_identified_are_known_by_their_predictions(
-    finished: Playground,
-) -> None:
-    found = opened(finished)
+def forget_weights(found: Store) -> str | None:
+    """Write the first run as one whose tensors were never identified; return their digest."""
     record = found.runs["r0f0"]
-    known = record.training.weights
     training = record.training.model_copy(update={"weights": None})
-    from analysis.results import status
-
     unknown = record.model_copy(update={"training": training})
     analyses = {
         name: one.model_copy(
@@ -85,7 +80,20 @@ def test_weights_that_nobody_identified_are_known_by_their_predictions(
         for name, one in record.analyses.items()
     }
     found.write_run(unknown.model_copy(update={"analyses": analyses}))
+    return record.training.weights
+
+
+def test_weights_that_nobody_identified_are_known_by_their_predictions(
+    finished: Playground,
+) -> None:
+    known = forget_weights(opened(finished))
     next(finished.results.glob("r0f0/maps*")).unlink()
+    first, second = finished.weights()
+    own = first.read_bytes()
+    shutil.copy(second, first)
+    with pytest.raises(UserError, match="do not give its stored"):
+        run(finished)
+    first.write_bytes(own)
     run(finished)
     assert opened(finished).runs["r0f0"].training.weights == known
 
