@@ -123,6 +123,45 @@ def pictures(name: str, device: str | None, data: Path | None) -> None:
     _say(f"{paths.shown(path)}  {path.stat().st_size / 1e3:.0f} kB")
 
 
+@app.command()
+@study_name
+@data
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="File of the page; build/audit/STUDY.html if left out.",
+)
+def audit(name: str, data: Path | None, out: Path | None) -> None:
+    """Write a page on which people read suspected labels; needs data."""
+    from analysis import pipeline, study
+    from analysis.audit import page
+
+    found = study.load(name)
+    pipeline.judged(found, say=lambda line: None)
+    path = page.write(found, data=data or paths.data(), out=out)
+    _say(f"{paths.shown(path)}  {path.stat().st_size / 1e3:.0f} kB")
+
+
+@app.command()
+@click.option("--data-sets", type=click.IntRange(min=1), default=1000, show_default=True)
+@click.option("--processes", type=click.IntRange(min=1), default=1, show_default=True)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="File of the table; build/simulation.csv if left out.",
+)
+def simulate(data_sets: int, processes: int, out: Path | None) -> None:
+    """Write how often verdicts and intervals are wrong on made-up data; 1,000 sets take an hour."""
+    from analysis.project import files
+    from analysis.simulation import rates
+
+    path = out or paths.simulation()
+    table = rates.simulate(data_sets=data_sets, processes=processes, say=_say)
+    with files.written_whole(path) as temporary:
+        table.to_csv(temporary, index=False, float_format="%.4f")
+    _say(paths.shown(path))
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status: 0, 1 for an error, 130 when interrupted."""
     # A polite kill, for example by a batch system, is an interruption like Ctrl-C.

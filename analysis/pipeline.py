@@ -11,12 +11,23 @@ import numpy as np
 
 from analysis import claims
 from analysis.claims.judge import ALPHA, judge, needed_resamples
-from analysis.inference import confidence, estimates, evidence, measures, suspects
+from analysis.inference import (
+    audit,
+    certainty,
+    confidence,
+    estimates,
+    evidence,
+    masking,
+    measures,
+    neighbours,
+    slices,
+    suspects,
+)
 from analysis.inference.evidence import Tables
 from analysis.inference.summaries import summaries
 from analysis.project import provenance
 from analysis.project.errors import UserError
-from analysis.results import published, status, store, verification
+from analysis.results import published, readings, status, store, verification
 from analysis.results.records import Analysis, ClaimsRecord, RunRecord, Training
 from analysis.results.store import Store
 from analysis.study import Run, Study
@@ -29,7 +40,7 @@ if TYPE_CHECKING:
     from analysis.probes import Subject
 
 # Raised by hand when something else is derived from the same tables.
-DERIVED_VERSION = 3
+DERIVED_VERSION = 4
 
 
 def run(
@@ -89,7 +100,9 @@ def _run_all(
             study.network, classes=len(images.classes), seed=study.seed, device=chosen
         )
         maps.check_layers(untrained, study.maps.layers)
-        steps = len(todo) * (len(study.training.sizes) + len(status.ANALYSES))
+        steps = sum(
+            len(study.training.sizes) + len(status.wanted(study, run.repeat)) for run in todo
+        )
         with tqdm(total=steps, unit="step", desc=study.name) as progress:
             for each in todo:
                 _finish(opened, each, images, device=chosen, progress=progress.update, say=say)
@@ -107,7 +120,7 @@ def _finish(
     """Train a run if needed, do its missing analyses, and record each as it is done."""
     from analysis.images import divide
     from analysis.networks import weights
-    from analysis.probes import PROBES, Subject
+    from analysis.probes import OF_IMAGES, PROBES
 
     study = opened.study
     for step, problem in opened.problems.get(run.name, {}).items():
@@ -116,38 +129,29 @@ def _finish(
             kept = opened.set_aside(run)
             say(f"{run.name}: {step} is {problem}; its earlier results are kept in {kept}")
             break
-    record = opened.runs.get(run.name)
-
-    def epoch(row: object) -> None:
-        progress(1)
-
-    if not weights.path(study, run).is_file():
-        weights.train(study, run, images, device=device, report=epoch)
-    else:
-        progress(len(study.training.sizes))
-    trained = weights.read(
-        study,
-        run,
-        classes=len(images.classes),
-        device=device,
-        expected=record.training.weights if record else None,
-    )
     _, positions = divide(study, run, images)
-    subject = Subject(study, run, trained.classifier, images, positions)
-    if record is not None and record.training.weights is None:
-        record = _identified(opened, record, subject, trained)
+    record = opened.runs.get(run.name)
+    subject: Subject | None = None
     if record is None:
-        record = _record(opened, run, images, trained)
-        opened.write_run(record)
-    for name, kind in status.ANALYSES.items():
+        record, subject = _trained(opened, run, images, positions, device=device, progress=progress)
+    for name in status.wanted(study, run.repeat):
+        kind = status.ANALYSES[name]
         if name not in record.analyses:
+            # Weights are read, or trained again, only where something needs them.
+            if kind.network and subject is None:
+                record, subject = _trained(
+                    opened, run, images, positions, device=device, progress=progress
+                )
             begin = time.perf_counter()
             done = {
                 table: opened.read(run.name, table)
                 for needed in kind.needs
                 for table in status.ANALYSES[needed].tables
             }
-            tables = PROBES[name](subject, done)
+            if kind.network and subject is not None:
+                tables = PROBES[name](subject, done)
+            else:
+                tables = OF_IMAGES[name](images, positions)
             analysis = Analysis(
                 digest=status.analysis_digest(study, name, weights=status.weights_of(record)),
                 device=weights.describe(device),
@@ -163,6 +167,46 @@ def _finish(
             record = record.model_copy(update={"analyses": {**record.analyses, name: analysis}})
             opened.write_run(record)
         progress(1)
+    if subject is None:
+        progress(len(study.training.sizes))
+
+
+def _trained(
+    opened: Store,
+    run: Run,
+    images: Images,
+    positions: np.ndarray,
+    *,
+    device: torch.device,
+    progress: Callable[[int], bool | None],
+) -> tuple[RunRecord, Subject]:
+    """Return the record of a run with its network, which is trained first if it has to be."""
+    from analysis.networks import weights
+    from analysis.probes import Subject
+
+    study, record = opened.study, opened.runs.get(run.name)
+
+    def epoch(row: object) -> None:
+        progress(1)
+
+    if not weights.path(study, run).is_file():
+        weights.train(study, run, images, device=device, report=epoch)
+    else:
+        progress(len(study.training.sizes))
+    trained = weights.read(
+        study,
+        run,
+        classes=len(images.classes),
+        device=device,
+        expected=record.training.weights if record else None,
+    )
+    subject = Subject(study, run, trained.classifier, images, positions)
+    if record is not None and record.training.weights is None:
+        record = _identified(opened, record, subject, trained)
+    if record is None:
+        record = _record(opened, run, images, trained)
+        opened.write_run(record)
+    return record, subject
 
 
 def _record(opened: Store, run: Run, images: Images, trained: Trained) -> RunRecord:
@@ -243,7 +287,10 @@ def derive(opened: Store, *, say: Callable[[str], None] = print) -> ClaimsRecord
         "estimates": estimates.estimates(found, theirs, level=level),
         "map_measures": measures.table(found, level=level, resamples=resamples),
         "suspects": suspects.table(found),
+        "neighbours": neighbours.table(found, level=level),
     }
+    contents |= slices.tables(found, level=level) | audit.tables(found) | masking.tables(found)
+    contents |= certainty.tables(found, level=level)
     contents |= confidence.tables(
         found, level=level, resamples=resamples, epsilon=study.attacks.logits_epsilon
     )
@@ -274,8 +321,9 @@ def derived_digest(opened: Store, wanted: claims.Claims) -> str:
     """Return what identifies all that is derived from the complete repeats now."""
     runs = [run for names in opened.shown_repeats().values() for run in names]
     body = published.load(opened.study.published) if opened.study.published else None
-    words = opened.study.model_dump_json(include={"title", "images", "paper", "validation"})
-    text = f"{wanted.digest} {body.model_dump_json() if body else ''} {words}"
+    words = opened.study.model_dump_json(include={"title", "images", "paper", "companion"})
+    seen = readings.digest(opened.study.name)
+    text = f"{wanted.digest} {body.model_dump_json() if body else ''} {words} {seen}"
     return status.derived_digest(
         opened.study, [opened.runs[run] for run in runs], version=DERIVED_VERSION, claims=text
     )

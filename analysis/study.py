@@ -56,7 +56,8 @@ class Images(Section):
     The split ``test`` is evaluated. With one fold, networks are trained on the split ``train``;
     with more, each fold of the evaluated images is predicted by a network trained on all other
     images. Folds keep images of one group together. ``noun`` is what a class is called in the
-    paper, and ``show`` allows single images on published pages.
+    paper, and ``show`` allows single images on published pages. With ``sequence`` the images of one
+    group are in reading order, as the digits of a house number are.
     """
 
     source: Literal["svhn", "svhn-subset", "streetdigits"]
@@ -65,6 +66,7 @@ class Images(Section):
     noun: Line = "class"
     nouns: Line = "classes"
     show: bool = False
+    sequence: bool = False
 
     @model_validator(mode="after")
     def _drawn_images_are_counted(self) -> Images:
@@ -135,9 +137,13 @@ class Training(Section):
 
 
 class Maps(Section):
-    """Names of the modules whose output Grad-CAM maps, as ``named_modules`` gives them."""
+    """Names of the modules whose output Grad-CAM maps, as ``named_modules`` gives them.
+
+    With ``repeats`` only the networks of so many repeats are mapped.
+    """
 
     layers: Annotated[tuple[Line, ...], Field(min_length=1, max_length=20)]
+    repeats: Count | None = None
 
     @field_validator("layers")
     @classmethod
@@ -166,7 +172,8 @@ class Attacks(Section):
     ``epsilons`` are those of FGSM and of random signs on every evaluated image, rising from 0, and
     ``native_epsilons`` those of FGSM before the resize. PGD, in ``steps`` steps, and the measures
     of the perturbations use ``sample_epsilons`` on a random sample of ``sample`` groups of images,
-    the same for every run. Logits under FGSM are kept at ``logits_epsilon``.
+    the same for every run; in the first repeat PGD is run on every evaluated image. Logits under
+    FGSM and PGD are kept at ``logits_epsilon``, where the controls of PGD are run on the sample.
     """
 
     epsilons: Annotated[tuple[Share, ...], Field(min_length=2, max_length=100)]
@@ -191,13 +198,23 @@ class Bootstrap(Section):
     level: Annotated[float, Field(gt=0.5, lt=1)] = 0.95
 
 
+class Change(Section):
+    """A test that was changed after its result was known: what the old one was, said, and why."""
+
+    claim: Line
+    before: Paragraph
+    said: Line
+    why: Paragraph
+
+
 class Paper(Section):
     """What only a person can know, as plain text for the pages; nothing is said where it is absent.
 
     ``images`` names the images in a few words and ``data`` in sentences, with the keys of works in
     ``references.bib`` to cite for them in ``cites``; ``caveat`` says what they may not stand for,
-    ``recipe`` how the recipe of training was chosen, and ``thresholds`` when the thresholds of the
-    claims were fixed.
+    ``recipe`` how the recipe of training was chosen, ``thresholds`` when the thresholds of the
+    claims were fixed, ``changes`` which tests were changed after their results were known, and
+    ``exploratory`` what that means for the verdicts.
     """
 
     subtitle: Annotated[str, Field(max_length=200), AfterValidator(_plain)] = ""
@@ -209,6 +226,8 @@ class Paper(Section):
     caveat: Paragraph = ""
     recipe: Paragraph = ""
     thresholds: Paragraph = ""
+    changes: tuple[Change, ...] = ()
+    exploratory: Paragraph = ""
 
 
 @dataclass(frozen=True)
@@ -229,8 +248,8 @@ class Study(Section):
     """All that determines the results of a study.
 
     ``claims`` names claim sets and ``claim`` holds further claims (see ``analysis.claims``);
-    ``published`` names the published results that the same tests are applied to, and ``validation``
-    a study of images with known masks that the map measures are checked on.
+    ``published`` names the published results that the same tests are applied to, and ``companion``
+    a study of the same claims whose verdicts are reported with these.
     """
 
     name: str
@@ -246,7 +265,7 @@ class Study(Section):
     claims: tuple[Line, ...] = ("general",)
     claim: tuple[dict[str, Any], ...] = ()
     published: Line | None = None
-    validation: Line | None = None
+    companion: Line | None = None
     paper: Paper = Paper()
 
     @field_validator("name")
@@ -273,9 +292,11 @@ class Study(Section):
         that, a default must never change.
         """
         content = self.model_dump(mode="json", include=set(sections), exclude_defaults=True)
-        # Words for the pages change no result.
-        for key in ("noun", "nouns", "show"):
+        # Words for the pages, and what is derived from groups alone, change no result of a run.
+        for key in ("noun", "nouns", "show", "sequence"):
             content.get("images", {}).pop(key, None)
+        # Which networks are mapped changes no map.
+        content.get("maps", {}).pop("repeats", None)
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 

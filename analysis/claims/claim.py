@@ -1,8 +1,10 @@
 """A claim as a TOML table, and the claims of a study.
 
 A claim has an ``id``, a ``statement``, where it was said (``says``), the name of a registered
-``test``, a threshold as ``above``, ``below`` or ``within``, and the parameters of the test. Claim
-sets are files in ``analysis/studies/claims``; a study may hold further ``[[claim]]`` tables.
+``test``, a threshold as ``above``, ``below`` or ``within``, and the parameters of the test. Its
+``variants`` are other reasonable choices, each a table of what it changes; ``crossed`` holds lists
+of such tables, of which every combination is a variant. Claim sets are files in
+``analysis/studies/claims``; a study may hold further ``[[claim]]`` tables.
 """
 
 from __future__ import annotations
@@ -12,12 +14,13 @@ import json
 import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any
+from itertools import product
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError
 
 from analysis.claims import registry
-from analysis.claims.registry import OPPOSITES, SIDES, Test
+from analysis.claims.registry import SIDES, Test
 from analysis.project import paths
 from analysis.project.errors import UserError, nearest
 from analysis.project.forms import Section, problem
@@ -25,7 +28,10 @@ from analysis.results.records import Side
 from analysis.study import Line, Paragraph, Study
 
 FOLDER = paths.STUDIES / "claims"
-_OWN = ("id", "statement", "says", "test", "above", "below", "within")
+_OWN = ("id", "statement", "says", "test", "above", "below", "within", "variants", "crossed")
+# Parameters that name classes.
+_NAMES = ("classes", "others", "left_out")
+_MOST_VARIANTS = 500
 
 
 class Written(Section):
@@ -38,6 +44,18 @@ class Written(Section):
     above: float | None = None
     below: float | None = None
     within: Annotated[float, Field(gt=0)] | None = None
+    variants: tuple[dict[str, Any], ...] = ()
+    crossed: tuple[tuple[dict[str, Any], ...], ...] = ()
+
+    @property
+    def changes(self) -> list[dict[str, Any]]:
+        """Return what each variant changes, each once."""
+        combined = [
+            {key: value for part in parts for key, value in part.items()}
+            for parts in product(*self.crossed)
+        ]
+        every = [*combined, *self.variants]
+        return [one for place, one in enumerate(every) if one and one not in every[:place]]
 
     @property
     def sides(self) -> list[tuple[Side, float]]:
@@ -50,9 +68,31 @@ class Written(Section):
         return [(side, value) for side, value in pairs if value is not None]
 
 
+class Evidence(Section):
+    """What a variant may change about the evidence, whatever the test.
+
+    ``without`` leaves out images whose label is suspected to be wrong, ``labels`` takes those that
+    readers agreed on, and ``resample`` draws networks as well as groups of images.
+    """
+
+    without: Literal["suspects"] | None = None
+    labels: Literal["audited"] | None = None
+    resample: Literal["networks"] | None = None
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A variant of a claim: what it changes, and the test and parameters that result."""
+
+    changes: dict[str, Any]
+    evidence: Evidence
+    test: Test
+    parameters: dict[str, Any]
+
+
 @dataclass(frozen=True)
 class Claim:
-    """A claim with its test and the checked parameters."""
+    """A claim with its test, the checked parameters and its variants."""
 
     id: str
     statement: str
@@ -61,6 +101,7 @@ class Claim:
     parameters: dict[str, Any]
     side: Side | None
     threshold: float | None
+    variants: tuple[Choice, ...] = ()
 
     @property
     def confirmatory(self) -> bool:
@@ -74,13 +115,6 @@ class Claim:
             return f"{start}."
         return f"{start} is {SIDES[self.side]} {_number(self.threshold)}.".replace("± ", "±")
 
-    def against(self) -> str:
-        """Return what would speak against the claim."""
-        if self.side is None or self.threshold is None:
-            return "nothing: it has no threshold"
-        opposite = f"{OPPOSITES[self.side]} {_number(self.threshold)}".replace("± ", "±")
-        return f"{self.test.effect} {opposite}"
-
     def clause(self, words: dict[str, str]) -> str:
         """Return the claim as its test understands it, in lower case and without a full stop.
 
@@ -89,8 +123,14 @@ class Claim:
         if self.side not in self.test.sides:
             start, rest = self.statement[0], self.statement[1:].rstrip(".")
             return (start if rest[:1].isupper() else start.lower()) + rest
-        more = {"more": "more" if self.side == "above" else "less"}
-        return self.test.words(self.test.clause, self.parameters, words | more)
+        above = self.side == "above"
+        words = words | {"more": "more" if above else "less"}
+        words |= {"better": "better" if above else "no better"}
+        return self.test.words(self.test.clause, self.parameters, words)
+
+    def measured(self, words: dict[str, str]) -> str:
+        """Return the name of what is measured."""
+        return self.test.words(self.test.effect, self.parameters, words)
 
 
 @dataclass(frozen=True)
@@ -105,6 +145,7 @@ class Claims:
         """Return the SHA-256 of all that the claims say."""
         content = [
             [c.id, c.statement, c.says, c.test.name, c.parameters, c.side, c.threshold]
+            + [variant.changes for variant in c.variants]
             for c in self.claims
         ]
         text = json.dumps([content, self.introduction], sort_keys=True)
@@ -118,8 +159,10 @@ class Claims:
     def check_classes(self, classes: Sequence[str]) -> None:
         """Raise ``UserError`` for a claim about a class that is none of these."""
         for claim in self.claims:
-            for key in ("classes", "others"):
-                for name in claim.parameters.get(key, ()):
+            every = [claim.parameters, *(variant.parameters for variant in claim.variants)]
+            named = [each.get(key) or () for each in every for key in _NAMES]
+            for names in named:
+                for name in names:
                     if name not in classes:
                         raise UserError(
                             f"claim {claim.id}: there is no class {name!r}; the nearest is "
@@ -182,7 +225,42 @@ def _claim(content: dict[str, Any]) -> Claim:
         parameters=test.checked(parameters, claim=claim),
         side=side,
         threshold=threshold,
+        variants=_choices(written, parameters, claim=claim),
     )
+
+
+def _choices(written: Written, parameters: dict[str, Any], *, claim: str) -> tuple[Choice, ...]:
+    """Return the variants of a claim. Raises ``UserError`` for one that is not valid."""
+    changes = written.changes
+    if changes and written.test == "none":
+        raise UserError(f"claim {claim} is not tested, so it has no variants.")
+    if len(changes) > _MOST_VARIANTS:
+        raise UserError(f"claim {claim} has {len(changes)} variants; at most {_MOST_VARIANTS}.")
+    return tuple(_choice(written.test, parameters, each, claim=claim) for each in changes)
+
+
+def _choice(
+    test: str, parameters: dict[str, Any], changes: dict[str, Any], *, claim: str
+) -> Choice:
+    where = f"{claim}, variant {json.dumps(changes)[:100]}"
+    other = registry.named(str(changes.get("test", test)), claim=where)
+    # Another test takes none of the claim's own parameters that it does not know.
+    kept = {
+        key: value
+        for key, value in parameters.items()
+        if other.name == test or key in other.parameters.model_fields
+    }
+    of_evidence = {k: v for k, v in changes.items() if k in Evidence.model_fields}
+    own = {k: v for k, v in changes.items() if k not in of_evidence and k != "test"}
+    known = ["test", *other.parameters.model_fields, *Evidence.model_fields]
+    if unknown := [key for key in own if key not in known]:
+        likely = nearest(unknown[0], known)
+        raise UserError(f"claim {where}: unknown key {unknown[0]!r}; the nearest is {likely!r}.")
+    try:
+        evidence = Evidence.model_validate(of_evidence)
+    except ValidationError as error:
+        raise UserError(f"claim {where}: {problem(error, Evidence)}") from None
+    return Choice(changes, evidence, other, other.checked(kept | own, claim=where))
 
 
 def _number(value: float) -> str:

@@ -1,25 +1,26 @@
-"""Tests about errors on clean images: how many, in which classes, and which for which."""
+"""Tests about errors on clean images: how many, in which classes, and how confident."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import Annotated
+from collections.abc import Sequence
+from typing import Annotated, Literal
 
 import numpy as np
 from pydantic import Field
-from scipy.sparse import csr_array, hstack
 
 from analysis.claims.judging import Finding, reported
 from analysis.claims.registry import test
-from analysis.inference import statistics
+from analysis.inference.calibration import scaled_confidence
+from analysis.inference.certainty import auroc
+from analysis.inference.effects import Range, correlations, hierarchical_range
 from analysis.inference.evidence import Evidence, NotTested
-from analysis.inference.suspects import suspects, without
+from analysis.inference.slices import fixed_difference, fixed_ratio
 from analysis.results.records import Reported
-from analysis.study import Count, Line, Share
+from analysis.study import Line, Share
 
 Names = Annotated[tuple[Line, ...], Field(min_length=1)]
-# Random sets of errors that are left out in place of the suspects.
-DRAWS = 20
+# The error of a class with fewer images has no standard error to speak of.
+FEWEST = 10
 
 
 @test(
@@ -34,143 +35,161 @@ def accuracy(evidence: Evidence, *, source: Line | None = None) -> Finding:
     """Return the overall accuracy; with ``source``, of networks trained on its training images."""
     if source is not None and evidence.source != source:
         raise NotTested(f"the networks were not trained on the training split of {source}")
-    return Finding({"accuracy": evidence.accuracy()})
+    return Finding.of(evidence.accuracy())
 
 
 @test(
-    "error gap",
-    sentence="The gap in error between the worst and the best {noun}, chosen on one half of the "
-    "groups of images and measured on the other, in the mean over {splits} splits,",
+    "error range",
+    sentence="The range of the {nouns}' errors, by simultaneous intervals for all pairs,",
     clause="errors are uneven over the {nouns}",
-    sides=("above",),
-    effect="gap in error",
+    sides=("above", "below"),
+    effect="range of the errors",
     unit="difference of shares",
-    reports=(
-        "gap on the same images",
-        "p of equal errors",
-        "without suspects",
-        "without random errors",
-    ),
+    reports=("error of the worst class", "error of the best class", "hierarchical range"),
 )
-def error_gap(evidence: Evidence, *, splits: Count = 200) -> Finding:
-    """Return the gap between the classes that were worst and best on the other half.
-
-    Choosing and measuring on the same images would find a gap in pure noise.
-    """
-    errors = class_errors(evidence)
-    same = np.nanmax(errors, axis=1) - np.nanmin(errors, axis=1)
+def error_range(
+    evidence: Evidence, *, estimate: Literal["simultaneous", "hierarchical"] = "simultaneous"
+) -> Finding:
+    """Return the range of the errors of the classes that have at least ten images."""
+    number = np.bincount(evidence.label, minlength=len(evidence.classes))
+    known = np.flatnonzero(number >= FEWEST)
+    if len(known) < 2:
+        raise NotTested(f"fewer than two classes have {FEWEST} images")
+    errors, floor = evidence.class_errors[:, known], _least_error(evidence, known)
+    errors = errors[np.isfinite(errors).all(axis=1)]
+    model = hierarchical_range(errors, floor, seed=evidence.seed)
+    if estimate == "hierarchical":
+        return Finding(model)
+    names = [evidence.classes[place] for place in known]
+    extremes = {
+        "error of the worst class": errors[0].argmax(),
+        "error of the best class": errors[0].argmin(),
+    }
     return Finding(
-        {"gap": _gap(evidence, splits=splits)},
+        Range(errors, floor),
         (
-            reported("gap on the same images", same),
-            reported("p of equal errors", heterogeneity(evidence)),
-            *_bounds(evidence, lambda kept: {"gap": _gap(kept, splits=DRAWS)}),
+            *(
+                reported(kind, errors[:, place], part=names[place])  # type: ignore[arg-type]
+                for kind, place in extremes.items()
+            ),
+            reported("hierarchical range", np.append(model.value, model.drawn)),
         ),
     )
 
 
-def _gap(evidence: Evidence, *, splits: int) -> np.ndarray:
-    gaps = []
-    for chosen, measured in _class_errors_in_halves(evidence, splits=splits):
-        unknown = np.isnan(chosen)
-        worst = np.where(unknown, -np.inf, chosen).argmax(axis=-1)[..., None]
-        best = np.where(unknown, np.inf, chosen).argmin(axis=-1)[..., None]
-        gap = np.take_along_axis(measured, worst, -1) - np.take_along_axis(measured, best, -1)
-        gaps.append(np.where(unknown.all(axis=-1), np.nan, gap[..., 0]))
-    return np.nanmean(np.concatenate(gaps), axis=0)
+def _least_error(evidence: Evidence, known: np.ndarray) -> np.ndarray:
+    """Return the least standard error of each class, (K,).
+
+    A class without an error has none in any resample. Two more of each outcome give what its images
+    can rule out (Agresti and Coull 1998, *Approximate Is Better than "Exact" for Interval
+    Estimation of Binomial Proportions*).
+    """
+    number = np.bincount(evidence.label, minlength=len(evidence.classes))[known]
+    wrong = number * evidence.class_errors[0, known]
+    share = (wrong + 2) / (number + 4)
+    few = np.minimum(wrong, number - wrong) < 1
+    return np.where(few, np.sqrt(share * (1 - share) / (number + 4)), 0)
 
 
 @test(
     "error difference",
-    sentence="The error of {each}, minus that of all other {nouns} together,",
-    clause="{each} errs {more} than the others",
+    sentence="The error of {group}, minus that of {rest}{fixing},",
+    clause="{group} {errs} {more} than {rest}",
     sides=("above", "below"),
     effect="error minus that of the others",
     unit="difference of shares",
-    reports=("without suspects", "without random errors"),
 )
-def error_difference(evidence: Evidence, *, classes: Names) -> Finding:
-    """Return the error of each class, minus that of the classes that are not named together."""
-    return _against_others(evidence, classes, np.subtract)
+def error_difference(
+    evidence: Evidence,
+    *,
+    classes: Names,
+    others: Names | None = None,
+    left_out: Names | None = None,
+    fixed: Line | None = None,
+) -> Finding:
+    """Return the error of some classes together, minus that of others or of all others.
+
+    ``left_out`` are in neither group.
+    """
+    members, rest = _groups(evidence, classes, others, left_out)
+    if fixed is not None:
+        _check_attributes(evidence)
+        return Finding.of(fixed_difference(evidence, members, rest, attribute=fixed))
+    return Finding.of(_error_of(evidence, members) - _error_of(evidence, rest))
 
 
 @test(
     "error ratio",
-    sentence="The error of {each}, divided by that of all other {nouns} together,",
-    clause="{each} errs {more} than the others",
+    sentence="The error of {group}, divided by that of {rest}{fixing},",
+    clause="{group} {errs} {more} than {rest}",
     sides=("above", "below"),
     effect="error over that of the others",
     unit="ratio",
-    reports=("without suspects", "without random errors"),
 )
-def error_ratio(evidence: Evidence, *, classes: Names) -> Finding:
-    """Return the error of each class, over that of the classes that are not named together."""
-    return _against_others(evidence, classes, np.divide)
+def error_ratio(
+    evidence: Evidence,
+    *,
+    classes: Names,
+    others: Names | None = None,
+    left_out: Names | None = None,
+    fixed: Line | None = None,
+) -> Finding:
+    """Return the error of some classes together, over that of others or of all others.
+
+    ``left_out`` are in neither group.
+    """
+    members, rest = _groups(evidence, classes, others, left_out)
+    if fixed is not None:
+        _check_attributes(evidence)
+        return Finding.of(fixed_ratio(evidence, members, rest, attribute=fixed))
+    return Finding.of(_error_of(evidence, members) / _error_of(evidence, rest))
 
 
 @test(
     "persistence",
-    sentence="The rank correlation of the {nouns}' errors between one repeat on half of the groups "
-    "of images and another repeat on the other half, corrected for attenuation, in the mean over "
-    "{splits} splits, which must also exceed what exchanged groups give (p < {alpha}),",
+    sentence="The correlation of the {nouns}' errors between repeats, without the noise of the "
+    "images,",
     clause="the pattern of errors persists across trainings",
-    sides=("above",),
-    effect="corrected rank correlation",
+    sides=("above", "below"),
+    effect="correlation of the errors between repeats",
     unit="correlation",
-    reports=(
-        "correlation between repeats",
-        "correlation of a repeat with itself",
-        "p of exchanged groups",
-    ),
 )
-def persistence(evidence: Evidence, *, splits: Count = 200, alpha: Share = 0.05) -> Finding:
-    """Return the rank correlation of the classes' errors between repeats, corrected for noise.
+def persistence(evidence: Evidence) -> Finding:
+    """Return the correlation of the classes' errors between repeats.
 
-    Each repeat on one half of the groups is compared with another repeat on the other half, so that
-    no image is in both; the correlation of one repeat with itself over the halves shows how much of
-    what is missing from 1 is noise (Spearman 1904).
+    All repeats see the same images, whose noise they share; it is subtracted.
     """
     if len(evidence.classes) < 3:
         raise NotTested("two classes have no order to correlate")
-    if evidence.repeats < 3:
-        raise NotTested(f"needs three repeats, not {evidence.repeats}")
-    across, within = [], []
-    columns = hstack([evidence.one_hot.multiply(wrong[:, None]) for wrong in evidence.wrong])
-    both = csr_array(hstack([columns, evidence.one_hot]))
-    same = np.eye(evidence.repeats, dtype=bool)
-    for halves in evidence.resamples.halves(both, splits=splits):
-        orders = [_class_rates(half, evidence) for half in halves]
-        pairs = statistics.rank_correlation(orders[0][:, :, :, None], orders[1][:, :, None])
-        within.append(pairs[..., same].mean(axis=-1))
-        across.append(pairs[..., ~same].mean(axis=-1))
-    between, reliability = (np.nanmean(np.concatenate(part), axis=0) for part in (across, within))
-    p = _persistence_by_chance(evidence, float(between[0]))
-    return Finding(
-        {"correlation": between / np.where(reliability > 0, reliability, np.nan)},
-        (
-            reported("correlation between repeats", between),
-            reported("correlation of a repeat with itself", reliability),
-            reported("p of exchanged groups", p),
-        ),
-        met=p < alpha,
-    )
+    errors = evidence.class_errors_by_repeat
+    repeats = errors.shape[1]
+    if repeats < 2:
+        raise NotTested(f"needs two repeats, not {repeats}")
+    errors = errors[..., ~np.isnan(errors[0]).any(axis=0)]
+    pairs = [(a, b) for a in range(repeats) for b in range(repeats) if a < b]
+    return Finding.of(correlations(errors, errors, pairs))
 
 
 @test(
     "confident errors",
-    sentence="The share of the errors on clean images made with a confidence of {confidence} or "
-    "more",
+    sentence="The share of the errors on clean images made with a confidence{scaling} of "
+    "{confidence} or more",
     clause="many errors on clean images are confident ones",
-    sides=("above",),
+    sides=("above", "below"),
     effect="share of confident errors",
     unit="share",
+    reports=("AUROC on clean errors",),
 )
-def confident_errors(evidence: Evidence, *, confidence: Share = 0.9) -> Finding:
+def confident_errors(
+    evidence: Evidence, *, confidence: Share = 0.9, scaled: bool = False
+) -> Finding:
     """Return the share of the errors that were made with high confidence."""
-    if evidence.confidence is None:
-        raise NotTested("the confidence of single predictions is not known")
-    sure = evidence.wrong & (evidence.confidence >= confidence)
-    return Finding({"share": _share(evidence, sure, evidence.wrong)})
+    sure = confidences(evidence, scaled=scaled)
+    right, wrong = ~evidence.wrong, evidence.wrong
+    numbers: tuple[Reported, ...] = ()
+    if (right.any(axis=1) & wrong.any(axis=1)).all():
+        numbers = (reported("AUROC on clean errors", auroc(evidence, sure, right, sure, wrong)),)
+    return Finding.of(_share(evidence, wrong & (sure >= confidence), wrong), numbers)
 
 
 @test(
@@ -186,75 +205,35 @@ def none(evidence: Evidence, *, reason: Line) -> Finding:
     raise NotTested(reason)
 
 
-def class_errors(evidence: Evidence) -> np.ndarray:
-    """Return the error of each class, NaN without an image, (1 + B, K)."""
-    number = evidence.by_class(np.ones(len(evidence.label)))
-    return evidence.by_class(evidence.wrong.mean(axis=0)) / np.where(number > 0, number, np.nan)
+def confidences(evidence: Evidence, *, scaled: bool) -> np.ndarray:
+    """Return the confidence of each prediction, (R, N). Raises ``NotTested``."""
+    if evidence.confidence is None or (scaled and evidence.logits is None):
+        raise NotTested("the confidence of single predictions is not known")
+    if not scaled or evidence.logits is None:
+        return evidence.confidence
+    return scaled_confidence(evidence.logits, evidence.temperatures, evidence.predicted)
 
 
-def heterogeneity(evidence: Evidence) -> float:
-    """Return the p of the hypothesis of equal errors, by exchanging errors between groups.
-
-    The statistic is the sum of squares between classes; there are as many exchanges as resamples.
-    """
-    error = evidence.wrong.mean(axis=0)
-    classes = len(evidence.classes)
-    number = np.maximum(np.bincount(evidence.label, minlength=classes), 1)
-    exchange = statistics.Exchange(evidence.group)
-    generator = np.random.default_rng([evidence.seed, 4])
-
-    def between(values: np.ndarray) -> float:
-        sums = np.bincount(evidence.label, weights=values, minlength=classes)
-        return float((sums**2 / number).sum())
-
-    drawn = [between(error[exchange.draw(generator)]) for _ in range(evidence.resamples.count)]
-    return p_value(drawn, between(error))
+def _groups(
+    evidence: Evidence,
+    classes: Sequence[str],
+    others: Sequence[str] | None,
+    left_out: Sequence[str] | None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return which images are of some classes, and of others or of all others, bool (N,)."""
+    members, rest = evidence.members(classes), evidence.members(left_out or ())
+    return members, ~(members | rest) if others is None else evidence.members(others)
 
 
-def _against_others(evidence: Evidence, classes: Names, compare: np.ufunc) -> Finding:
-    """Return the error of each class, compared with that of the classes that are not named."""
-
-    def effects(found: Evidence) -> dict[str, np.ndarray]:
-        others = _error_of(found, _rest(found, classes))
-        return {name: compare(_error_of(found, [name]), others) for name in classes}
-
-    return Finding(effects(evidence), _bounds(evidence, effects))
+def _check_attributes(evidence: Evidence) -> None:
+    if not evidence.attributes:
+        raise NotTested("no attribute of the images is known")
 
 
-def _rest(evidence: Evidence, classes: Sequence[str]) -> list[str]:
-    evidence.members(classes)
-    return [name for name in evidence.classes if name not in classes]
-
-
-def _bounds(
-    evidence: Evidence, effects: Callable[[Evidence], dict[str, np.ndarray]]
-) -> tuple[Reported, ...]:
-    """Return the effects without suspected wrong labels, and without as many other errors.
-
-    Leaving errors out lowers the error by construction, so the first is a bound, and the second
-    shows how much of the change is the leaving out alone.
-    """
-    chosen = np.flatnonzero(suspects(evidence))
-    if not len(chosen):
-        return ()
-    errors = np.flatnonzero(evidence.wrong.all(axis=0))
-    generator = np.random.default_rng([evidence.seed, 7])
-    drawn = [generator.choice(errors, len(chosen), replace=False) for _ in range(DRAWS)]
-    by_chance = [effects(without(evidence, images)) for images in drawn]
-    found = []
-    for part, left in effects(without(evidence, chosen)).items():
-        mean = np.mean([each[part][0] for each in by_chance])
-        found.append(reported("without suspects", left[0], part=part))
-        found.append(reported("without random errors", mean, part=part))
-    return tuple(found)
-
-
-def _error_of(evidence: Evidence, classes: Sequence[str]) -> np.ndarray:
-    """Return the error of some classes together, (1 + B,)."""
-    members = evidence.members(classes)
-    return _share(
-        evidence, evidence.wrong & members, np.broadcast_to(members, evidence.wrong.shape)
-    )
+def _error_of(evidence: Evidence, members: np.ndarray) -> np.ndarray:
+    """Return the error of some images together, (1 + B,)."""
+    every = np.broadcast_to(members, evidence.wrong.shape)
+    return _share(evidence, evidence.wrong & members, every)
 
 
 def _share(evidence: Evidence, some: np.ndarray, all_: np.ndarray) -> np.ndarray:
@@ -262,52 +241,3 @@ def _share(evidence: Evidence, some: np.ndarray, all_: np.ndarray) -> np.ndarray
     columns = np.stack([some.mean(axis=0), all_.mean(axis=0)], axis=1)
     sums = evidence.resamples.sums(columns)
     return sums[:, 0] / np.where(sums[:, 1] > 0, sums[:, 1], np.nan)
-
-
-def _class_errors_in_halves(
-    evidence: Evidence, *, splits: int
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Yield the error of each class in two halves, blocks of (splits, 1 + B, K)."""
-    error, classes = evidence.wrong.mean(axis=0), len(evidence.classes)
-    both = csr_array(hstack([evidence.one_hot.multiply(error[:, None]), evidence.one_hot]))
-    for halves in evidence.resamples.halves(both, splits=splits):
-        first, second = (
-            half[..., :classes] / np.where(half[..., classes:] > 0, half[..., classes:], np.nan)
-            for half in halves
-        )
-        yield first, second
-
-
-def _class_rates(sums: np.ndarray, evidence: Evidence) -> np.ndarray:
-    """Return the class errors of each repeat, (splits, 1 + B, R, K)."""
-    classes = len(evidence.classes)
-    wrong, number = sums[..., :-classes], sums[..., -classes:]
-    wrong = wrong.reshape(*sums.shape[:2], -1, classes)
-    return wrong / np.where(number > 0, number, np.nan)[:, :, None]
-
-
-def _persistence_by_chance(evidence: Evidence, observed: float) -> float:
-    """Return how often classes agree as much between repeats if groups are exchanged, p."""
-    exchange = statistics.Exchange(evidence.group)
-    generator = np.random.default_rng([evidence.seed, 6])
-    _, unit = np.unique(evidence.group, return_inverse=True)
-    same = np.eye(evidence.repeats, dtype=bool)
-    drawn = []
-    for _ in range(evidence.resamples.count):
-        wrong = evidence.wrong[:, exchange.draw(generator)]
-        inside = generator.permutation(unit.max() + 1)[unit] % 2 == 0
-        halves = [
-            (wrong[:, half] @ evidence.one_hot[half]) / evidence.one_hot[half].sum(axis=0)
-            for half in (inside, ~inside)
-        ]
-        pairs = statistics.rank_correlation(halves[0][:, None], halves[1][None])
-        drawn.append(pairs[~same].mean())
-    return p_value(drawn, observed)
-
-
-def p_value(drawn: Sequence[float] | np.ndarray, observed: float) -> float:
-    """Return how often a statistic is as large by chance, the observed one counted among them.
-
-    One that is undefined counts as large: nothing is significant for want of data.
-    """
-    return float((1 + np.sum(~(np.asarray(drawn) < observed))) / (1 + len(drawn)))

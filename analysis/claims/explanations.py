@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Annotated, Literal
+from typing import Literal
 
 import numpy as np
-from pydantic import Field
 from scipy.sparse import csr_array, hstack
+from scipy.stats import rankdata
 
 from analysis.claims.errors import Names
 from analysis.claims.judging import Finding, reported
@@ -15,51 +14,83 @@ from analysis.claims.registry import test
 from analysis.inference.evidence import Evidence, NotTested
 from analysis.results.records import Reported
 from analysis.results.schemas import RANDOM, TRAINED
+from analysis.study import Line
 
 Measure = Literal["spread", "area", "offset", "fragments"]
 
 
 @test(
     "map contrast",
-    sentence="The difference in {measures} between the maps of {classes} and those of {others}, in "
-    "each measure{among},",
-    clause="{classes} have {more} diffuse maps than {others}{among}",
+    sentence="The difference in {measure} between the maps of {group} and those of {rest}{among},",
+    clause="{group} {has} {more} diffuse maps than {rest}{among}",
     sides=("above", "below"),
-    effect="difference in diffuseness",
+    effect="difference in {measure}",
     unit="standard deviations",
-    reports=("contrast", "contrast within classes"),
+    reports=("contrast", "contrast within classes", "rank correlation with confidence"),
 )
 def map_contrast(
     evidence: Evidence,
     *,
     classes: Names,
-    others: Names,
-    measures: Annotated[tuple[Measure, ...], Field(min_length=1)] = ("spread", "area"),
+    others: Names | None = None,
+    measure: Measure = "spread",
+    layer: Line | None = None,
     correct: bool = False,
 ) -> Finding:
-    """Return how much larger some measures are for the maps of one group of classes than another.
+    """Return how much larger a measure is for the maps of some classes than for those of others.
 
-    On the first layer; with ``correct``, of correct predictions alone.
+    On the study's first layer, unless another is named; with ``correct``, of correct predictions
+    alone.
     """
-    groups = evidence.members(classes), evidence.members(others)
+    members = evidence.members(classes)
+    groups = members, ~members if others is None else evidence.members(others)
     if not evidence.maps:
         raise NotTested("no maps were measured")
-    first, maps = next(iter(evidence.maps.items()))
+    layer = layer or next(iter(evidence.maps))
+    if layer not in evidence.maps:
+        raise NotTested(f"no maps of {layer} were measured")
+    values = evidence.maps[layer][measure]
+    if np.isnan(values).all():
+        raise NotTested(f"{measure} is not defined on the maps of {layer}")
     if correct:
-        kept = {name: np.where(evidence.wrong, np.nan, maps[name]) for name in measures}
-        return Finding({name: contrast(evidence, kept[name], groups) for name in measures})
-    described = [
-        reported("contrast", contrast(evidence, values, groups), part=name, layer=layer, weights=w)
-        for w, layers in ((TRAINED, evidence.maps), (RANDOM, evidence.random_maps))
-        for layer, found in layers.items()
-        for name, values in found.items()
-        if (name not in measures or layer != first if w == TRAINED else name in measures)
-        and not np.isnan(values).all()
-    ]
-    described += _within_classes(evidence, maps, measures)
-    return Finding(
-        {name: contrast(evidence, maps[name], groups) for name in measures}, tuple(described)
+        values = np.where(evidence.wrong, np.nan, values)
+    return Finding.of(
+        contrast(evidence, values, groups), _reported(evidence, layer, measure, values, groups)
     )
+
+
+def _reported(
+    evidence: Evidence,
+    layer: str,
+    measure: str,
+    values: np.ndarray,
+    groups: tuple[np.ndarray, np.ndarray],
+) -> tuple[Reported, ...]:
+    """Return the contrast with random weights, and what a measure goes with inside a class."""
+    found = [
+        reported(
+            "contrast",
+            contrast(evidence, maps[layer][measure], groups),
+            part=measure,
+            layer=layer,
+            weights=weights,
+        )
+        for weights, maps in ((TRAINED, evidence.maps), (RANDOM, evidence.random_maps))
+        if layer in maps and not np.isnan(maps[layer][measure]).all()
+    ]
+    if evidence.repeats > 1:
+        found.append(
+            reported("contrast within classes", _stratified(evidence, values), part=measure)
+        )
+    if evidence.confidence is not None:
+        found.append(
+            reported(
+                "rank correlation with confidence",
+                _with_confidence(evidence, values),
+                part=measure,
+            )
+        )
+    return tuple(found)
 
 
 def contrast(
@@ -99,31 +130,19 @@ def _centred(values: np.ndarray) -> np.ndarray:
     return values - np.nanmean(values, dtype=float)
 
 
-def _within_classes(
-    evidence: Evidence, maps: dict[str, np.ndarray], measures: Sequence[str]
-) -> list[Reported]:
-    """Return the contrast within classes between images that other repeats get wrong and right.
-
-    It holds the shape of the class fixed: some are thin and some are round, however hard they are.
-    """
-    if evidence.repeats < 2:
-        return []
-    return [
-        reported("contrast within classes", _stratified(evidence, maps[name]), part=name)
-        for name in maps
-        if name in measures
-    ]
-
-
 def _stratified(evidence: Evidence, values: np.ndarray) -> np.ndarray:
-    """Return the difference over the classes with Mantel-Haenszel weights, (1 + B,).
+    """Return the contrast between images that other repeats get wrong and right, (1 + B,).
 
-    In standard deviations within a class and group, mean over repeats.
+    Within classes, with Mantel-Haenszel weights, in standard deviations within a class and group,
+    mean over the repeats with maps. It holds the shape of the class fixed: some are thin and some
+    are round, however hard they are.
     """
     found = []
     for repeat, value in enumerate(values):
-        hard = np.delete(evidence.wrong, repeat, axis=0).any(axis=0)
         known = ~np.isnan(value)
+        if not known.any():
+            continue
+        hard = np.delete(evidence.wrong, repeat, axis=0).any(axis=0)
         filled = np.where(known, _centred(value), 0.0)
         parts = [
             evidence.one_hot.multiply(((known & group) * power)[:, None])
@@ -139,4 +158,27 @@ def _stratified(evidence: Evidence, values: np.ndarray) -> np.ndarray:
         difference = (weight * (mean[:, 0] - mean[:, 1])).sum(axis=1) / weight.sum(axis=1)
         rest = (squares - number * mean**2).sum(axis=(1, 2)) / number.sum(axis=(1, 2))
         found.append(difference / np.sqrt(rest))
+    return np.mean(found, axis=0)
+
+
+def _with_confidence(evidence: Evidence, values: np.ndarray) -> np.ndarray:
+    """Return the rank correlation of a measure with confidence within a class, (1 + B,).
+
+    Spearman's, pooled over the classes, mean over the repeats with maps. Ranks are those of the
+    sample, within each class and centred.
+    """
+    found = []
+    for repeat, value in enumerate(values):
+        known = ~np.isnan(value)
+        if not known.any() or evidence.confidence is None:
+            continue
+        ranks = np.zeros((2, len(value)))
+        for number in np.unique(evidence.label[known]):
+            mine = np.flatnonzero(known & (evidence.label == number))
+            for row, each in zip(ranks, (value, evidence.confidence[repeat]), strict=True):
+                row[mine] = (rankdata(each[mine]) - (len(mine) + 1) / 2) / len(mine)
+        first, second = ranks
+        columns = np.stack([first * second, first**2, second**2], axis=1)
+        both, one, other = evidence.resamples.sums(columns).T
+        found.append(both / np.sqrt(one * other))
     return np.mean(found, axis=0)

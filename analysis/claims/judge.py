@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import math
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from analysis.claims.claim import Claim, Claims
-from analysis.claims.judging import Finding, Rule, combined
+from analysis.claims import labels
+from analysis.claims.claim import Choice, Claim, Claims
+from analysis.claims.claim import Evidence as Changed
+from analysis.claims.judging import Finding, Rule, holm
+from analysis.claims.registry import Test
+from analysis.inference import audit, suspects, variants
 from analysis.inference import evidence as evidences
 from analysis.inference.evidence import Evidence, NotTested
 from analysis.project.errors import UserError
 from analysis.results.published import Published
-from analysis.results.records import ClaimRecord, Family, Judgement
+from analysis.results.records import ClaimRecord, Family, Judgement, Variant
 from analysis.study import Study
 
 # The probability of any wrong verdict among the claims is at most this.
 ALPHA = 0.05
-# The share of a study's resamples beyond each end of a simultaneous interval.
+# The share of a study's resamples beyond each end of an adjusted interval.
 _IN_TAIL = 0.005
 
 
@@ -30,9 +34,9 @@ class Judged:
 
 
 def needed_resamples(study: Study, tested: int) -> int:
-    """Return how many resamples the intervals need, the simultaneous ones of so many claims too."""
+    """Return how many resamples the intervals need, the adjusted ones of so many claims too."""
     resamples = study.bootstrap.resamples
-    return max(resamples, math.ceil(2 * _IN_TAIL * resamples * tested / ALPHA))
+    return max(resamples, math.ceil(_IN_TAIL * resamples * tested / ALPHA))
 
 
 def judge(
@@ -44,16 +48,21 @@ def judge(
     """
     level = study.bootstrap.level
     ours = _judged(claims, found, level=level)
+    bodies = Bodies(variants.fewer_resamples(found, study.bootstrap.resamples))
+    words = {"noun": study.images.noun, "nouns": study.images.nouns}
+    varied = {
+        claim.id: tuple(_variant(claim, choice, bodies, level=level) for choice in claim.variants)
+        for claim in claims.claims
+        if ours.judgements[claim.id].effect is not None
+    }
     theirs = None
     if published is not None:
-        # Without resamples, to find out how many claims share the error rate.
-        once = evidences.of_published(published, resamples=0, seed=study.seed)
-        count = needed_resamples(study, len(_findings(claims, once)[0]))
-        theirs = _judged(
-            claims, evidences.of_published(published, resamples=count, seed=study.seed), level=level
-        )
-    words = {"noun": study.images.noun, "nouns": study.images.nouns}
-    records = tuple(_record(claim, ours, theirs, words) for claim in claims.claims)
+        count = needed_resamples(study, claims.confirmatory)
+        body = evidences.of_published(published, resamples=count, seed=study.seed)
+        theirs = _judged(claims, body, level=level)
+    records = tuple(
+        _record(claim, ours, theirs, words, varied.get(claim.id, ())) for claim in claims.claims
+    )
     return records, ours.family, theirs.family if theirs else None
 
 
@@ -63,13 +72,25 @@ def _judged(claims: Claims, found: Evidence, *, level: float) -> Judged:
     Which they are is known only when all have been tried, and they share the error rate.
     """
     findings, judgements = _findings(claims, found)
-    simultaneous = 1 - ALPHA / max(len(findings), 1)
-    for claim in claims.claims:
-        if claim.id in findings:
-            judgements[claim.id] = _judgement(
-                claim, findings[claim.id], level=level, simultaneous=simultaneous
-            )
+    rules = {c.id: _rule(c) for c in claims.claims if c.id in findings}
+    p = {name: min(rule.p_values(findings[name].effect)) for name, rule in rules.items()}
+    for name, alpha in holm(p, alpha=ALPHA).items():
+        finding = findings[name]
+        verdict, effect = rules[name].judge(finding.effect, level=level, alpha=alpha)
+        judgements[name] = Judgement(
+            verdict=verdict,
+            reason=finding.reason,
+            effect=effect,
+            met=rules[name].met(effect.value),
+            reported=finding.reported,
+        )
     return Judged(judgements, Family(tested=len(findings), resamples=found.resamples.count))
+
+
+def _rule(claim: Claim) -> Rule:
+    if claim.side is None or claim.threshold is None:
+        raise ValueError(f"{claim.id} has a finding but no threshold")
+    return Rule(claim.side, claim.threshold)
 
 
 def _findings(claims: Claims, found: Evidence) -> tuple[dict[str, Finding], dict[str, Judgement]]:
@@ -77,43 +98,82 @@ def _findings(claims: Claims, found: Evidence) -> tuple[dict[str, Finding], dict
     findings, untested = {}, {}
     for claim in claims.claims:
         try:
-            findings[claim.id] = _found(claim, found)
+            findings[claim.id] = _found(claim.id, claim.test, claim.parameters, found)
         except NotTested as reason:
             untested[claim.id] = Judgement(verdict="not tested", reason=str(reason))
     return findings, untested
 
 
-def _found(claim: Claim, evidence: Evidence) -> Finding:
+def _found(name: str, test: Test, parameters: dict[str, object], evidence: Evidence) -> Finding:
     with warnings.catch_warnings():
         # What cannot be divided is NaN; whether that is too much is checked afterwards.
         warnings.simplefilter("ignore", RuntimeWarning)
         try:
-            return claim.test.function(evidence, **claim.parameters).defined()
+            return test.function(evidence, **parameters)
         except UserError as error:
-            raise UserError(f"claim {claim.id}: {error}") from None
+            raise UserError(f"claim {name}: {error}") from None
 
 
-def _judgement(claim: Claim, finding: Finding, *, level: float, simultaneous: float) -> Judgement:
-    if claim.side is None or claim.threshold is None:
-        raise ValueError(f"{claim.id} has a finding but no threshold")
-    rule = Rule(claim.side, claim.threshold, level, simultaneous=simultaneous)
-    parts = tuple(rule.judge(name, values) for name, values in finding.parts.items())
-    return Judgement(
-        verdict=combined([part.verdict for part in parts], met=finding.met),
-        reason=finding.reason,
-        parts=parts,
-        reported=finding.reported,
+@dataclass
+class Bodies:
+    """The evidence that variants are computed from, each made once."""
+
+    found: Evidence
+    _made: dict[Changed, Evidence | NotTested] = field(default_factory=dict)
+
+    def of(self, changed: Changed) -> Evidence:
+        """Return the evidence with what a variant changes about it. Raises ``NotTested``."""
+        if changed not in self._made:
+            try:
+                self._made[changed] = self._changed(changed)
+            except NotTested as reason:
+                self._made[changed] = reason
+        body = self._made[changed]
+        if isinstance(body, NotTested):
+            raise body
+        return body
+
+    def _changed(self, changed: Changed) -> Evidence:
+        body = self.found
+        if changed.labels == "audited":
+            if not body.readings:
+                raise NotTested("nobody has read the images")
+            body = audit.audited(body)
+        if changed.without == "suspects":
+            left_out = suspects.suspects(body)
+            if not left_out.any():
+                raise NotTested("no label is suspected")
+            body = evidences.of_images(body, ~left_out)
+        if changed.resample == "networks":
+            body = variants.networks_resampled(body)
+        return body
+
+
+def _variant(claim: Claim, choice: Choice, bodies: Bodies, *, level: float) -> Variant:
+    label = labels.of(choice)
+    try:
+        body = bodies.of(choice.evidence)
+        effect = _found(claim.id, choice.test, choice.parameters, body).effect
+    except NotTested as reason:
+        return Variant(label=label, changes=choice.changes, reason=str(reason))
+    low, high = effect.interval(level)
+    return Variant(
+        label=label,
+        changes=choice.changes,
+        value=effect.value,
+        low=low,
+        high=high,
+        met=_rule(claim).met(effect.value),
     )
 
 
 def _record(
-    claim: Claim, ours: Judged, theirs: Judged | None, words: dict[str, str]
+    claim: Claim,
+    ours: Judged,
+    theirs: Judged | None,
+    words: dict[str, str],
+    varied: tuple[Variant, ...],
 ) -> ClaimRecord:
-    source = claim.parameters.get("source")
-    words = words | {
-        "among": " among correct predictions" if claim.parameters.get("correct") else "",
-        "trained": f" of networks trained on the training split of {source}" if source else "",
-    }
     return ClaimRecord(
         id=claim.id,
         statement=claim.statement,
@@ -121,13 +181,12 @@ def _record(
         test=claim.test.name,
         parameters=claim.parameters,
         sentence=claim.sentence(words),
-        against=claim.against(),
         clause=claim.clause(words),
-        effect=claim.test.effect,
+        measured=claim.measured(words),
         unit=claim.test.unit,
         side=claim.side,
         threshold=claim.threshold,
         reports=claim.test.reports,
-        study=ours.judgements[claim.id],
+        study=ours.judgements[claim.id].model_copy(update={"variants": varied}),
         published=theirs.judgements[claim.id] if theirs else None,
     )

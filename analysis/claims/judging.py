@@ -1,17 +1,24 @@
-"""From bootstrap replicates of an effect to a verdict."""
+"""From an effect to a verdict, and from the claims of a study to levels that share one error rate.
+
+A claim that expects its effect above a threshold holds if the effect is above it, and does not hold
+if it is not. At most one of the two is wrong, so one tail of each claim can be a wrong verdict, and
+levels are one-sided. Holm's procedure (1979, *A Simple Sequentially Rejective Multiple Test
+Procedure*) shares the error rate among the claims.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 from scipy.optimize import brentq
 from scipy.stats import norm
 
 from analysis.inference import statistics
+from analysis.inference.effects import Measured, Replicates
 from analysis.inference.evidence import NotTested
-from analysis.results.records import Kind, Part, Reported, Side, Verdict
+from analysis.results.records import Effect, Kind, Reported, Side, Verdict
 
 # Power at the detectable effect.
 POWER = 0.8
@@ -22,99 +29,83 @@ _UNDEFINED = 0.001
 
 @dataclass(frozen=True)
 class Finding:
-    """The result of a test: the effect of each part with its replicates, (1 + B,).
+    """The result of a test; ``reason`` names assumptions, ``reported`` numbers decide nothing."""
 
-    ``reason`` names assumptions; ``reported`` numbers decide nothing. ``met`` is False if a further
-    condition for "supported" is not fulfilled.
-    """
-
-    parts: dict[str, np.ndarray]
+    effect: Measured
     reported: tuple[Reported, ...] = ()
-    met: bool = True
     reason: str = ""
 
-    def defined(self) -> Finding:
-        """Return the same finding. Raises ``NotTested`` if a part has no effect to judge.
+    @classmethod
+    def of(
+        cls, values: np.ndarray, reported: tuple[Reported, ...] = (), *, reason: str = ""
+    ) -> Finding:
+        """Return the finding of an estimate and its replicates, (1 + B,).
 
-        A class without an image or an error leaves nothing to divide by: in the data, or in so many
-        resamples that an interval would leave out what matters.
+        Raises ``NotTested`` if they are not defined: a class without an image or an error leaves
+        nothing to divide by, in the data, or in so many resamples that an interval would leave out
+        what matters.
         """
-        for name, values in self.parts.items():
-            missing = ~np.isfinite(values)
-            if missing[0]:
-                raise NotTested(f"too few images: {name} is not defined")
-            if missing.mean() > _UNDEFINED:
-                count = int(missing.sum())
-                raise NotTested(
-                    f"too few images: {name} is not defined in {count} of {len(values) - 1} "
-                    "resamples"
-                )
-        return self
+        missing = ~np.isfinite(values)
+        if missing[0]:
+            raise NotTested("too few images: the effect is not defined")
+        if missing.mean() > _UNDEFINED:
+            raise NotTested(
+                f"too few images: the effect is not defined in {int(missing.sum())} of "
+                f"{len(values) - 1} resamples"
+            )
+        return cls(Replicates(float(values[0]), values[1:][~missing[1:]]), reported, reason)
 
 
 @dataclass(frozen=True)
 class Rule:
-    """Where an effect has to lie, and at what confidence."""
+    """Where a claim expects its effect."""
 
     side: Side
     threshold: float
-    level: float
-    simultaneous: float = field(kw_only=True)
 
-    def judge(self, name: str, values: np.ndarray) -> Part:
-        """Return the part with its verdict; ``values`` (1 + B,) has the estimate first."""
-        low, high = (float(end) for end in statistics.interval(values[1:], self.level))
-        wide = statistics.interval(values[1:], self.simultaneous)
-        below, above = (float(end) for end in wide)
-        error = float(np.std(values[1:][np.isfinite(values[1:])], ddof=1))
-        verdict = self._verdict(below, above)
-        return Part(
-            name=name,
-            verdict=verdict,
-            effect=float(values[0]),
+    def p_values(self, effect: Measured) -> tuple[float, float]:
+        """Return the p that the claim does not hold, and the p that it holds."""
+        if self.side == "within":
+            inside = max(effect.p_above(-self.threshold), effect.p_below(self.threshold))
+            outside = min(effect.p_above(self.threshold), effect.p_below(-self.threshold))
+            return inside, outside
+        above, below = effect.p_above(self.threshold), effect.p_below(self.threshold)
+        return (above, below) if self.side == "above" else (below, above)
+
+    def met(self, value: float) -> bool:
+        """Return whether a value lies where the claim expects it."""
+        if self.side == "within":
+            return abs(value) < self.threshold
+        return value > self.threshold if self.side == "above" else value < self.threshold
+
+    def judge(self, effect: Measured, *, level: float, alpha: float) -> tuple[Verdict, Effect]:
+        """Return the verdict with one-sided level ``alpha``, and the effect.
+
+        Its ordinary interval has the confidence ``level``.
+        """
+        holds, fails = self.p_values(effect)
+        low, high = effect.interval(level)
+        bounds = effect.bounds(alpha)
+        verdict: Verdict = "undecided"
+        if min(holds, fails) <= alpha:
+            verdict = "holds" if holds < fails else "does not hold"
+        return verdict, Effect(
+            value=effect.value,
             low=low,
             high=high,
-            simultaneous_low=below,
-            simultaneous_high=above,
-            standard_error=error,
-            turns_at=self._turns_at(verdict, below, above),
-            detectable=self._detectable(error),
+            adjusted_low=bounds[0],
+            adjusted_high=bounds[1],
+            level=alpha,
+            p=min(holds, fails),
+            standard_error=effect.error,
+            detectable=self._detectable(effect.error, alpha),
         )
 
-    def _verdict(self, low: float, high: float) -> Verdict:
-        if self.side == "within":
-            inside = -self.threshold < low and high < self.threshold
-            outside = low > self.threshold or high < -self.threshold
-        elif self.side == "above":
-            inside, outside = low > self.threshold, high < self.threshold
-        else:
-            inside, outside = high < self.threshold, low > self.threshold
-        return "supported" if inside else "refuted" if outside else "inconclusive"
-
-    def _turns_at(self, verdict: Verdict, low: float, high: float) -> tuple[float, ...]:
-        if self.side == "within":
-            # The margins that hold the whole interval, and that it lies wholly outside of.
-            holds, misses = max(abs(low), abs(high)), max(low, -high)
-            ends = {"supported": (holds,), "refuted": (misses,)}
-            both = (misses, holds) if misses > 0 else (holds,)
-        else:
-            ends = {"supported": (low,), "refuted": (high,)}
-            if self.side == "below":
-                ends = {"supported": (high,), "refuted": (low,)}
-            both = (low, high)
-        return ends.get(verdict, both)
-
-    def _detectable(self, error: float) -> float | None:
-        tail = (1 - self.simultaneous) / 2
-        reach = error * (norm.isf(tail) + norm.isf(1 - POWER))
-        if self.side == "above":
-            return self.threshold + reach
-        if self.side == "below":
-            return self.threshold - reach
-        return self._detectable_within(error, tail)
-
-    def _detectable_within(self, error: float, tail: float) -> float | None:
-        margin = self.threshold - error * norm.isf(tail)
+    def _detectable(self, error: float, alpha: float) -> float | None:
+        reach = error * (norm.isf(alpha) + norm.isf(1 - POWER))
+        if self.side != "within":
+            return self.threshold + (reach if self.side == "above" else -reach)
+        margin = self.threshold - error * norm.isf(alpha)
 
         def missing(effect: float) -> float:
             """Return how much power is missing: neither end may reach beyond its threshold."""
@@ -123,19 +114,24 @@ class Rule:
 
         if error == 0:
             return self.threshold
-        return brentq(missing, 0, self.threshold) if missing(0) < 0 else None
+        return float(brentq(missing, 0, self.threshold)) if missing(0) < 0 else None
 
 
-def combined(verdicts: Sequence[Verdict], *, met: bool = True) -> Verdict:
-    """Return the verdict of a claim of several parts.
+def holm(p: Mapping[str, float], *, alpha: float) -> dict[str, float]:
+    """Return the level of each claim; those with p at most their level are decided.
 
-    Supported if all are and the further condition is met, refuted if any is.
+    The smallest p is held against alpha over the number of claims, the next against alpha over one
+    less, until one is not below; the rest share its level.
     """
-    if "refuted" in verdicts:
-        return "refuted"
-    if met and all(verdict == "supported" for verdict in verdicts):
-        return "supported"
-    return "inconclusive"
+    levels: dict[str, float] = {}
+    stopped = False
+    level = alpha / max(len(p), 1)
+    for number, name in enumerate(sorted(p, key=lambda name: p[name])):
+        if not stopped:
+            level = alpha / (len(p) - number)
+            stopped = p[name] > level
+        levels[name] = level
+    return levels
 
 
 def reported(

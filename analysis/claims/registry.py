@@ -7,7 +7,7 @@ filled with the parameters, so that no number is written twice.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, get_type_hints
 
@@ -27,8 +27,8 @@ class Test:
     """One registered test.
 
     ``sentence`` begins the explanation, which the threshold ends; ``clause`` states the claim in
-    lower case, if its threshold is on one of ``sides``; ``effect`` names what is measured, and
-    ``reports`` the numbers reported with it.
+    lower case, if its threshold is on one of ``sides``; ``effect`` names what is measured: all
+    three are templates. ``reports`` are the numbers reported with it.
     """
 
     name: str
@@ -49,10 +49,12 @@ class Test:
             raise UserError(f"claim {claim}: {problem(error, self.parameters)}") from None
 
     def words(self, template: str, parameters: Parameters, words: dict[str, str]) -> str:
-        """Return a template filled with the parameters and with further words."""
-        if classes := parameters.get("classes"):
-            words = words | {"each": "each of " * (len(classes) > 1) + listed(list(classes))}
-        return template.format(**{k: _said(k, v) for k, v in parameters.items()} | words)
+        """Return a template filled with the parameters, with words about them, and with others.
+
+        ``words`` must hold noun and nouns.
+        """
+        said = {key: _said(key, value) for key, value in parameters.items()}
+        return template.format(**said | _about(parameters, words) | words)
 
 
 TESTS: dict[str, Test] = {}
@@ -93,12 +95,14 @@ def named(name: str, *, claim: str) -> Test:
     return TESTS[name]
 
 
-def listed(parts: list[str]) -> str:
+def listed(parts: Sequence[str]) -> str:
     """Return parts as a list in words."""
+    if not parts:
+        return ""
     return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
 
 
-_ATTACKS = {
+ATTACKS = {
     FGSM: "FGSM",
     FGSM_NATIVE: "FGSM on native pixels",
     PGD: "PGD",
@@ -106,15 +110,34 @@ _ATTACKS = {
 }
 
 
+def _about(parameters: Parameters, words: dict[str, str]) -> dict[str, str]:
+    """Return the words that depend on whether a parameter is there."""
+    classes, others = parameters.get("classes") or (), parameters.get("others")
+    one = len(classes) == 1
+    fixing = f" with {parameters['fixed']} held fixed" if parameters.get("fixed") else ""
+    if parameters.get("margin") == "fixed":
+        fixing = " by equal margins"
+    source = parameters.get("source")
+    return {
+        "group": f"the {words['noun'] if one else words['nouns']} {listed(classes)}",
+        "rest": listed(others) if others else "the others",
+        "errs": "errs" if one else "err",
+        "has": "has" if one else "have",
+        "fixing": fixing,
+        "scaling": ", scaled by temperature," if parameters.get("scaled") else "",
+        "among": " among correct predictions" if parameters.get("correct") else "",
+        "trained": f" of networks trained on the training split of {source}" if source else "",
+    }
+
+
 def _said(key: str, value: Any) -> str:
     if key == "attack":
-        return _ATTACKS[value]
+        return ATTACKS[value]
     if isinstance(value, tuple):
-        return listed([str(part) for part in value])
+        return listed(value)
     if key == "epsilon":
         return f"{value:g} ({LEVELS * value:.1f} levels)"
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 SIDES: dict[Side, str] = {"above": "above", "below": "below", "within": "within ±"}
-OPPOSITES: dict[Side, str] = {"above": "below", "below": "above", "within": "further away than ±"}

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from analysis.results.records import ClaimRecord, ClaimsRecord, Part
+from analysis.results.records import ClaimRecord, ClaimsRecord, Effect
 
 _SIDES = {"above": "> ", "below": "< ", "within": "within ±"}
 
 
 def lines(record: ClaimsRecord) -> str:
-    """Return verdicts, then each effect with its simultaneous interval and threshold."""
+    """Return verdicts, then each effect with its adjusted bounds and threshold."""
     published = record.published is not None
     head = ["claim", "this study", *(["published"] if published else []), "effect"]
     rows = [row for claim in record.claims for row in _rows(claim, published=published)]
@@ -24,21 +24,27 @@ def lines(record: ClaimsRecord) -> str:
         [
             *text,
             "",
-            f"Intervals are simultaneous for {record.family.tested} tested claims{also}: the "
-            f"probability of any wrong verdict is at most {100 * record.alpha:g}%.",
+            f"Bounds are one-sided, by Holm's procedure over {record.family.tested} tested "
+            f"claims{also}: the probability of any wrong verdict is at most "
+            f"{100 * record.alpha:g}%.",
         ]
     )
 
 
 def _rows(claim: ClaimRecord, *, published: bool) -> Iterator[list[str]]:
     judgements = [("this study", claim.study)]
-    if claim.published is not None and claim.published.parts:
+    if claim.published is not None and claim.published.effect:
         judgements.append(("published", claim.published))
     details = []
     for name, judgement in judgements:
-        details += [f"{name}: {_part(claim, part)}" for part in judgement.parts]
+        if judgement.effect:
+            details.append(f"{name}: {_effect(claim, judgement.effect)}")
         if judgement.reason:
-            details.append(f"({judgement.reason})" if judgement.parts else judgement.reason)
+            details.append(f"({judgement.reason})" if judgement.effect else judgement.reason)
+        known = [variant for variant in judgement.variants if variant.met is not None]
+        if known and judgement.effect:
+            same = sum(variant.met == judgement.met for variant in known)
+            details.append(f"same answer in {same} of {len(known)} variants")
     verdicts: list[str] = [claim.study.verdict]
     if published:
         verdicts.append(claim.published.verdict if claim.published else "")
@@ -47,9 +53,9 @@ def _rows(claim: ClaimRecord, *, published: bool) -> Iterator[list[str]]:
         yield ["", *("" for _ in verdicts), detail]
 
 
-def _part(claim: ClaimRecord, part: Part) -> str:
+def _effect(claim: ClaimRecord, effect: Effect) -> str:
     side = _SIDES[claim.side] if claim.side else ""
     return (
-        f"{part.name} {part.effect:.3f} ({part.simultaneous_low:.3f} to "
-        f"{part.simultaneous_high:.3f}), claimed {side}{claim.threshold:g}"
+        f"{claim.measured} {effect.value:.3f} ({effect.adjusted_low:.3f} to "
+        f"{effect.adjusted_high:.3f}), claimed {side}{claim.threshold:g}"
     )

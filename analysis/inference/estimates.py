@@ -61,14 +61,14 @@ def _columns(evidence: Evidence) -> Columns:
 
 
 def _on_the_sample(evidence: Evidence, columns: Columns) -> Columns:
-    """Return the accuracy under FGSM and PGD on the same images, those that PGD was run on."""
+    """Return the accuracy under FGSM and PGD on those images that PGD was run on each time."""
     sizes = [epsilon for attack, epsilon in evidence.attacked if attack == PGD]
     found: Columns = {}
     for attack in (FGSM, PGD):
         for epsilon in [0.0, *sizes] if attack == FGSM else sizes:
             if sizes and (attack, epsilon) in evidence.attacked:
                 right = columns["accuracy", attack, epsilon, NONE]
-                sampled = ~np.isnan(columns["accuracy", PGD, sizes[0], NONE])
+                sampled = ~np.isnan(columns["accuracy", PGD, sizes[0], NONE]).any(axis=0)
                 key = ("accuracy on the sample", attack, epsilon, NONE)
                 found[key] = np.where(sampled, right, np.nan)
     return found

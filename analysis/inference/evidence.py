@@ -8,18 +8,21 @@ a group of its own.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from scipy.sparse import csr_array
 
+from analysis.inference import attributes
 from analysis.inference.bootstrap import Resamples
 from analysis.inference.calibration import cross_fitted_temperatures
 from analysis.project.errors import UserError, nearest
+from analysis.results import readings
 from analysis.results.published import Published
-from analysis.results.schemas import FGSM, MEASURES, RANDOM, TRAINED
+from analysis.results.schemas import ALTERED, FGSM, MEASURES, RANDOM, TRAINED
 from analysis.results.store import Store
 from analysis.study import Study
 
@@ -34,11 +37,12 @@ class NotTested(Exception):
 class Attacked:
     """Outcomes under one attack at one ε.
 
-    ``predicted`` (R, N) is -1 for images that were not attacked; ``logits`` (R, N, K) are missing
-    where they were not kept.
+    ``predicted`` (R, N) is -1 for images that were not attacked; ``logits`` (R, N, K) are NaN or
+    missing where they were not kept.
     """
 
     predicted: np.ndarray
+    confidence: np.ndarray | None = None
     logits: np.ndarray | None = None
 
 
@@ -47,12 +51,18 @@ class Evidence:
     """N evaluated images of K classes, each predicted in R repeats.
 
     ``label`` and ``group`` are (N,), ``predicted`` is (R, N). If known, so are ``confidence``,
-    ``logits`` (R, N, K) and ``fold``, the network that predicted an image. ``attacked`` is by
+    ``logits`` (R, N, K), ``network``, the one that predicted an image, and ``fold``, the part of
+    the images that a temperature is fitted without. ``repeat`` (N,) is that of each row where the
+    predictions of several repeats are one row each. ``attacked`` is by
     attack and ε; ``published`` holds accuracies (1 + B,) under attack that are known from a
     publication alone. ``maps`` is by layer and measure, (R, N), NaN for a missing map,
-    ``random_maps`` the same with random weights; claims are about the first layer. ``pointed``
-    (R, N) is by layer whether a map points at the object's mask. ``source`` is where the images
-    come from, if all its training images were trained on.
+    ``random_maps`` the same with random weights, ``altered`` that of trained maps that were widened
+    or doubled, NaN outside the sample; claims are about the first layer. ``gradients`` are
+    ``largest``, ``zero`` and ``margin`` (R, N) of the table of that name. ``source`` is where the
+    images come from, if all its training images were trained on.
+
+    ``attributes`` are categories, text (N,) by name, ``numbers`` the numbers behind those that are
+    thirds, and ``readings`` what people saw, int (N,) by reader (see ``results.readings``).
     """
 
     classes: tuple[str, ...]
@@ -65,12 +75,18 @@ class Evidence:
     confidence: np.ndarray | None = None
     logits: np.ndarray | None = None
     fold: np.ndarray | None = None
+    network: np.ndarray | None = None
+    repeat: np.ndarray | None = None
     attacked: dict[tuple[str, float], Attacked] = field(default_factory=dict)
     published: dict[tuple[str, float], np.ndarray] = field(default_factory=dict)
     maps: Maps = field(default_factory=dict)
     random_maps: Maps = field(default_factory=dict)
-    pointed: dict[str, np.ndarray] = field(default_factory=dict)
+    altered: dict[str, Maps] = field(default_factory=dict)
+    gradients: dict[str, np.ndarray] | None = None
     index: np.ndarray | None = None
+    attributes: dict[str, np.ndarray] = field(default_factory=dict)
+    numbers: dict[str, np.ndarray] = field(default_factory=dict)
+    readings: dict[str, np.ndarray] = field(default_factory=dict)
 
     @property
     def repeats(self) -> int:
@@ -91,6 +107,24 @@ class Evidence:
         """Return the weighted sum of values (N,) over each class, (1 + B, K)."""
         return self.resamples.sums(csr_array(self.one_hot.multiply(values[:, None])))
 
+    @cached_property
+    def class_errors(self) -> np.ndarray:
+        """Return the error of each class, mean over repeats, NaN without an image, (1 + B, K)."""
+        number = self.by_class(np.ones(len(self.label)))
+        return self.by_class(self.wrong.mean(axis=0)) / np.where(number > 0, number, np.nan)
+
+    @cached_property
+    def class_errors_by_repeat(self) -> np.ndarray:
+        """Return the error of each class in each repeat, (1 + B, R, K)."""
+        if self.repeat is None:
+            number = self.by_class(np.ones(len(self.label)))[:, None]
+            wrong = np.stack([self.by_class(each) for each in self.wrong], axis=1)
+        else:
+            chosen = [self.repeat == repeat for repeat in np.unique(self.repeat)]
+            number = np.stack([self.by_class(each) for each in chosen], axis=1)
+            wrong = np.stack([self.by_class(each * self.wrong[0]) for each in chosen], axis=1)
+        return wrong / np.where(number > 0, number, np.nan)
+
     def members(self, classes: Sequence[str]) -> np.ndarray:
         """Return which images are of some classes, bool (N,). Raises ``UserError``."""
         for name in classes:
@@ -108,10 +142,18 @@ class Evidence:
         return self.mean(self.right_under(attack, epsilon))
 
     def right_under(self, attack: str, epsilon: float) -> np.ndarray:
-        """Return the share of repeats that are right under attack, NaN if not attacked, (N,)."""
+        """Return the share of repeats that are right under attack, NaN if not attacked, (N,).
+
+        Of the repeats in which an image was attacked.
+        """
         predicted = self.under(attack, epsilon).predicted
-        right = (predicted == self.label).mean(axis=0)
-        return np.where((predicted < 0).any(axis=0), np.nan, right)
+        return self.share_of_attacked(predicted == self.label, attack, epsilon)
+
+    def share_of_attacked(self, values: np.ndarray, attack: str, epsilon: float) -> np.ndarray:
+        """Return the mean of values (R, N) over the repeats that attacked an image, (N,)."""
+        known = self.under(attack, epsilon).predicted >= 0
+        number = known.sum(axis=0)
+        return (values * known).sum(axis=0) / np.where(number > 0, number, np.nan)
 
     def under(self, attack: str, epsilon: float) -> Attacked:
         """Return the outcomes under an attack. Raises ``NotTested`` if it was not measured."""
@@ -132,6 +174,24 @@ class Evidence:
         return np.stack(
             [cross_fitted_temperatures(logits, self.label, fold) for logits, fold in pairs]
         )
+
+
+def of_images(evidence: Evidence, images: np.ndarray) -> Evidence:
+    """Return the evidence on some images alone, bool (N,) or positions, with the same resamples."""
+
+    def cut(value: Any) -> Any:
+        if isinstance(value, np.ndarray):
+            return value[images] if value.ndim == 1 else value[:, images]
+        if isinstance(value, dict):
+            return {key: cut(each) for key, each in value.items()}
+        if isinstance(value, Attacked):
+            return Attacked(**{one.name: cut(getattr(value, one.name)) for one in fields(value)})
+        return value
+
+    whole = ("classes", "resamples", "published")
+    names = [one.name for one in fields(evidence) if one.name not in whole]
+    parts = {name: cut(getattr(evidence, name)) for name in names}
+    return replace(evidence, **parts, resamples=evidence.resamples.of(images))
 
 
 def one_hot(label: np.ndarray, classes: int) -> csr_array:
@@ -157,13 +217,14 @@ class Tables:
         self.group = np.where(group >= 0, group, -1 - self.index)
 
     def measured(self, table: str) -> bool:
-        """Return whether every run has a table."""
-        return all(table in self._store.runs[run].tables for run in self.runs)
+        """Return whether a run has a table: if one has it, all do that should."""
+        return any(table in self._store.runs[run].tables for run in self.runs)
 
     def frame(self, name: str) -> pd.DataFrame:
-        """Return the rows of all runs, with the columns ``run`` and ``repeat``, from 0."""
+        """Return the rows of all runs that have a table, with ``run`` and ``repeat``, from 0."""
         if name not in self._frames:
-            parts = [self._store.read(run, name).assign(run=run) for run in self.runs]
+            having = [run for run in self.runs if name in self._store.runs[run].tables]
+            parts = [self._store.read(run, name).assign(run=run) for run in having]
             whole = pd.concat(parts, ignore_index=True)
             self._frames[name] = whole.assign(repeat=whole["run"].map(self._repeat_of))
         return self._frames[name]
@@ -186,6 +247,12 @@ class Tables:
 def of_study(tables: Tables, study: Study, classes: tuple[str, ...], *, resamples: int) -> Evidence:
     """Return what the complete repeats of a study say."""
     predictions = tables.frame("predictions")
+    texts, numbers = attributes.known(
+        tables.frame("attributes") if tables.measured("attributes") else None,
+        group=tables.group,
+        index=tables.index,
+        sequence=study.images.sequence,
+    )
     return Evidence(
         classes=classes,
         label=tables.label,
@@ -197,11 +264,16 @@ def of_study(tables: Tables, study: Study, classes: tuple[str, ...], *, resample
         confidence=tables.wide(predictions, "confidence"),
         logits=tables.wide(predictions, "logits"),
         fold=_folds(study, tables),
+        network=_networks(tables),
         attacked=_attacked(tables),
         maps=_maps(tables, TRAINED),
         random_maps=_maps(tables, RANDOM),
-        pointed=_pointed(tables),
+        altered={name: _maps(tables, name) for name in ALTERED},
+        gradients=_gradients(tables),
         index=tables.index,
+        attributes=texts,
+        numbers=numbers,
+        readings=readings.load(study.name, classes=classes, index=tables.index),
     )
 
 
@@ -235,11 +307,16 @@ def of_published(found: Published, *, resamples: int, seed: int) -> Evidence:
     )
 
 
+def _networks(tables: Tables) -> np.ndarray:
+    """Return the number of the run that predicted each image, (R, N)."""
+    rows = tables.frame("predictions")
+    return tables.wide(rows.assign(code=rows["run"].factorize()[0]), "code")
+
+
 def _folds(study: Study, tables: Tables) -> np.ndarray:
     """Return the fold that each image was predicted in, (R, N), or halves of the groups."""
     if study.images.folds > 1:
-        rows = tables.frame("predictions")
-        return tables.wide(rows.assign(code=rows["run"].factorize()[0]), "code")
+        return _networks(tables)
     units, where = np.unique(tables.group, return_inverse=True)
     half = np.random.default_rng([study.seed, 3]).permutation(len(units)) % 2
     repeats = tables.frame("predictions")["repeat"].nunique()
@@ -249,13 +326,18 @@ def _folds(study: Study, tables: Tables) -> np.ndarray:
 def _attacked(tables: Tables) -> dict[tuple[str, float], Attacked]:
     if not tables.measured("attacks"):
         return {}
+    rows = tables.frame("attacks")
+    if tables.measured("controls"):
+        # Among the controls are the same images again, and all others.
+        rows = pd.concat([tables.frame("controls"), rows], ignore_index=True)
+        rows = rows.drop_duplicates(["attack", "epsilon", "repeat", "index"])
     found = {}
-    for (attack, epsilon), rows in tables.frame("attacks").groupby(["attack", "epsilon"]):
-        # Every column of a group without logits is None.
-        kept = rows["logits"].notna().all()
+    for (attack, epsilon), each in rows.groupby(["attack", "epsilon"]):
+        kept = each[each["logits"].notna()]
         found[str(attack), float(epsilon)] = Attacked(
-            predicted=tables.wide(rows, "predicted", missing=-1),
-            logits=tables.wide(rows, "logits") if kept else None,
+            predicted=tables.wide(each, "predicted", missing=-1),
+            confidence=tables.wide(each, "confidence"),
+            logits=tables.wide(kept, "logits") if len(kept) else None,
         )
     return found
 
@@ -270,9 +352,8 @@ def _maps(tables: Tables, weights: str) -> Maps:
     }
 
 
-def _pointed(tables: Tables) -> dict[str, np.ndarray]:
-    if not tables.measured("maps"):
-        return {}
-    rows = tables.frame("maps")
-    rows = rows[(rows["weights"] == TRAINED) & rows["pointed"].notna().any()]
-    return {str(layer): tables.wide(each, "pointed") for layer, each in rows.groupby("layer")}
+def _gradients(tables: Tables) -> dict[str, np.ndarray] | None:
+    if not tables.measured("gradients"):
+        return None
+    rows = tables.frame("gradients")
+    return {name: tables.wide(rows, name) for name in ("largest", "zero", "margin")}

@@ -1,9 +1,10 @@
 """What each map measure distinguishes.
 
-Two questions. Does it distinguish a map that points at the object from one that does not, if the
-object's mask is known? And a trained network from one with random weights (Adebayo et al. 2018,
-*Sanity Checks for Saliency Maps*)? The answer is an AUROC: 0.5 is guessing, and lower values of
-every measure are expected for the first of the two.
+Three questions. Does it distinguish a map of one object from the same map with a second object
+added? A map from the same map widened? And the maps of a trained network from those of the same
+network with random weights (Adebayo et al. 2018, *Sanity Checks for Saliency Maps*)? The answer is
+an AUROC: 0.5 is guessing. Where a measure is low for maps of one object, narrow ones, or those of
+the trained network, it is above 0.5; for the last, neither direction is expected.
 """
 
 from __future__ import annotations
@@ -14,45 +15,44 @@ import numpy as np
 import pandas as pd
 
 from analysis.inference import statistics
-from analysis.inference.evidence import Evidence
-from analysis.results.records import Verdict
-from analysis.results.schemas import MEASURES, PASSES
+from analysis.inference.evidence import Evidence, Maps
+from analysis.results.schemas import DOUBLED, LEARNED, MEASURES, NARROW, ONE, WIDENED
 
-ON_THE_OBJECT, TRAINED = "on the object", "trained"
-COLUMNS = ["question", "layer", "measure", "auroc", "low", "high", "yes", "no", "verdict"]
+COLUMNS = ["question", "layer", "measure", "auroc", "low", "high", "yes", "no"]
 
 
 def table(evidence: Evidence, *, level: float, resamples: int) -> pd.DataFrame:
     """Return the rows of ``map_measures``, one for each question, layer and measure with maps."""
     rows = []
-    for question, layer, measure, values, yes, others, no in _questions(evidence):
-        chosen, rejected = (which & ~np.isnan(v) for which, v in ((yes, values), (no, others)))
-        if not (chosen.any(axis=1) & rejected.any(axis=1)).all():
+    for question, layer, measure, values, others in _questions(evidence):
+        yes, no = ~np.isnan(values), ~np.isnan(others)
+        # All maps of a repeat are zero, or the measure is not defined on maps of this size.
+        if not (yes.any(axis=1) & no.any(axis=1)).all():
             continue
-        area = _auroc(evidence, -values, chosen, -others, rejected, resamples=resamples)
+        area = _auroc(evidence, -values, yes, -others, no, resamples=resamples)
         low, high = (float(end) for end in statistics.interval(area[1:], level))
-        counts = int(chosen.sum()), int(rejected.sum())
-        rows.append((question, layer, measure, area[0], low, high, *counts, _verdict(low, high)))
+        counts = int(yes.sum()), int(no.sum())
+        rows.append((question, layer, measure, area[0], low, high, *counts))
     found = pd.DataFrame(rows, columns=COLUMNS)
     kinds = {"auroc": "float64", "low": "float64", "high": "float64", "yes": "int64", "no": "int64"}
     return found.astype({**dict.fromkeys(COLUMNS, "str"), **kinds})
 
 
-_Question = tuple[str, str, str, np.ndarray, np.ndarray, np.ndarray, np.ndarray]
-
-
-def _questions(evidence: Evidence) -> Iterator[_Question]:
-    """Yield each question with the values and masks, (R, N), of its positive and negative class."""
-    for layer, measures in evidence.maps.items():
-        for measure in MEASURES:
-            values = measures[measure]
-            every = np.ones(values.shape, dtype=bool)
-            if layer in evidence.pointed:
-                pointed = evidence.pointed[layer]
-                yield ON_THE_OBJECT, layer, measure, values, pointed == 1, values, pointed == 0
-            if layer in evidence.random_maps:
-                others = evidence.random_maps[layer][measure]
-                yield TRAINED, layer, measure, values, every, others, every
+def _questions(evidence: Evidence) -> Iterator[tuple[str, str, str, np.ndarray, np.ndarray]]:
+    """Yield each question with a measure of the maps to say yes to, and of the others, (R, N)."""
+    sources: tuple[tuple[str, Maps], ...] = (
+        (ONE, evidence.altered.get(DOUBLED, {})),
+        (NARROW, evidence.altered.get(WIDENED, {})),
+        (LEARNED, evidence.random_maps),
+    )
+    for question, others in sources:
+        for layer in others:
+            for measure in MEASURES:
+                values, other = evidence.maps[layer][measure], others[layer][measure]
+                if question != LEARNED:
+                    # Altered maps are those of a sample, compared with its own maps alone.
+                    values = np.where(np.isnan(other), np.nan, values)
+                yield question, layer, measure, values, other
 
 
 def _auroc(
@@ -76,9 +76,3 @@ def _auroc(
         ],
         axis=0,
     )
-
-
-def _verdict(low: float, high: float) -> Verdict:
-    if low > PASSES:
-        return "supported"
-    return "refuted" if high < PASSES else "inconclusive"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.special import rel_entr
 from scipy.stats import rankdata
 
 
@@ -44,11 +43,6 @@ def _ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
     )
 
 
-def g_statistic(observed: np.ndarray, expected: np.ndarray) -> np.ndarray:
-    """Return the likelihood-ratio statistic of counts (…, K) against those expected, (…)."""
-    return 2 * rel_entr(observed, expected).sum(axis=-1)
-
-
 def auroc(
     positive: np.ndarray,
     negative: np.ndarray,
@@ -69,25 +63,3 @@ def auroc(
     passed = (cumulated[:, below] + cumulated[:, not_above]) / 2
     total = positive_weights.sum(axis=1) * cumulated[:, -1]
     return (positive_weights * passed).sum(axis=1) / np.where(total > 0, total, np.nan)
-
-
-class Exchange:
-    """Random exchanges of outcomes between groups that have equally many images.
-
-    If classes do not matter, the errors on one group might as well come from another: exchanging
-    them keeps their clustering within groups, and leaves the labels where they are.
-    """
-
-    def __init__(self, group: np.ndarray) -> None:
-        order = np.argsort(group, kind="stable")
-        _, starts, sizes = np.unique(group[order], return_index=True, return_counts=True)
-        self._groups = [
-            order[starts[sizes == size][:, None] + np.arange(size)] for size in np.unique(sizes)
-        ]
-
-    def draw(self, generator: np.random.Generator) -> np.ndarray:
-        """Return for each image the one whose outcome it takes, int (N,)."""
-        taken = np.empty(sum(images.size for images in self._groups), dtype=int)
-        for images in self._groups:
-            taken[images] = generator.permutation(images, axis=0)
-        return taken

@@ -7,7 +7,7 @@ import pandas as pd
 
 from analysis.inference.evidence import Evidence, Tables
 from analysis.results.records import RunRecord
-from analysis.results.schemas import FGSM, NONE, RANDOM_SIGN
+from analysis.results.schemas import ALL, ALTERED, FGSM, NONE, RANDOM_SIGN
 
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 
@@ -27,9 +27,10 @@ def summaries(
         found["similarities"] = _similarities(tables.frame("perturbations"))
     if tables.measured("maps"):
         maps = tables.frame("maps")
+        maps = maps[~maps["weights"].isin(ALTERED)]
         found["mean_maps"] = _mean_maps(tables.frame("mean_maps"), names)
         found["spreads"] = _spreads(maps, names)
-        found["zero_maps"] = _zero_maps(maps)
+        found["zero_maps"] = _zero_maps(maps, names)
     return found
 
 
@@ -124,9 +125,11 @@ def _spreads(rows: pd.DataFrame, names: np.ndarray) -> pd.DataFrame:
     return found[order].astype({"class": "str", "value": "float64"})
 
 
-def _zero_maps(rows: pd.DataFrame) -> pd.DataFrame:
-    zero = rows["spread"].isna().groupby([rows["layer"], rows["weights"]], sort=False)
-    return zero.agg(maps="size", zero="sum").reset_index()
+def _zero_maps(rows: pd.DataFrame, names: np.ndarray) -> pd.DataFrame:
+    by_class = rows.assign(**{"class": names[rows["label"]]})
+    every = pd.concat([rows.assign(**{"class": ALL}), by_class]).astype({"class": "str"})
+    keys = [every[name] for name in ("layer", "weights", "class")]
+    return every["spread"].isna().groupby(keys).agg(maps="size", zero="sum").reset_index()
 
 
 def _similarities(rows: pd.DataFrame) -> pd.DataFrame:

@@ -1,7 +1,9 @@
-"""Suspected wrong labels: errors that every network makes alike and with confidence.
+"""Suspected wrong labels, by two rules.
 
-After Northcutt, Jiang and Chuang (2021), *Confident Learning: Estimating Uncertainty in Dataset
-Labels*, in its simplest form.
+Errors that every network makes alike and with confidence, after Northcutt, Jiang and Chuang (2021),
+*Confident Learning: Estimating Uncertainty in Dataset Labels*, in its simplest form. And, where the
+images of a group have an order, groups whose labels were given in the wrong one: what is predicted
+is a permutation of the labels, other than the labels themselves.
 """
 
 from __future__ import annotations
@@ -9,15 +11,27 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from analysis.inference.bootstrap import Resamples
+from analysis.inference.attributes import PLACE
 from analysis.inference.evidence import Evidence, NotTested
-from analysis.results.schemas import CONFIDENT
+from analysis.results.schemas import BOTH_RULES, BY_CONFIDENCE, BY_PERMUTATION, CONFIDENT, NONE
 
 # With fewer repeats, agreement between them means little.
 REPEATS = 3
+# A permutation is far less likely to come about by chance.
+PERMUTED_REPEATS = 2
 
 
 def suspects(evidence: Evidence) -> np.ndarray:
+    """Return which images any rule suspects, bool (N,)."""
+    return np.any(list(by_rule(evidence).values()), axis=0)
+
+
+def by_rule(evidence: Evidence) -> dict[str, np.ndarray]:
+    """Return which images each rule suspects, bool (N,)."""
+    return {BY_CONFIDENCE: _confident(evidence), BY_PERMUTATION: _permuted(evidence)}
+
+
+def _confident(evidence: Evidence) -> np.ndarray:
     """Return which images all repeats take, with confidence, for the same other class, (N,)."""
     if evidence.repeats < REPEATS or evidence.confidence is None:
         return np.zeros(len(evidence.label), dtype=bool)
@@ -26,32 +40,57 @@ def suspects(evidence: Evidence) -> np.ndarray:
     return evidence.wrong.all(axis=0) & same & sure
 
 
+def _permuted(evidence: Evidence) -> np.ndarray:
+    """Return which images change places in groups that enough repeats read in another order, (N,).
+
+    An image is suspected if two of those repeats take it for another class.
+    """
+    if PLACE not in evidence.attributes:
+        return np.zeros(len(evidence.label), dtype=bool)
+    # Sorted by group and class, labels and predictions of a permuted group are equal.
+    group = np.unique(evidence.group, return_inverse=True)[1]
+    by_label = np.lexsort((evidence.label, group))
+    moved = np.zeros(evidence.predicted.shape, dtype=bool)
+    for repeat, predicted in enumerate(evidence.predicted):
+        by_prediction = np.lexsort((predicted, group))
+        differs = evidence.label[by_label] != predicted[by_prediction]
+        others = np.bincount(group[by_label], weights=differs) > 0
+        moved[repeat] = evidence.wrong[repeat] & ~others[group]
+    return moved.sum(axis=0) >= PERMUTED_REPEATS
+
+
+def most_predicted(evidence: Evidence) -> np.ndarray:
+    """Return the class that most repeats predict, the first of several such, int (N,)."""
+    votes = np.zeros((len(evidence.label), len(evidence.classes)), dtype=np.int64)
+    for predicted in evidence.predicted:
+        votes[np.arange(len(votes)), predicted] += 1
+    return votes.argmax(axis=1)
+
+
 def table(evidence: Evidence) -> pd.DataFrame:
     """Return the rows of ``suspects``."""
     if evidence.index is None or evidence.confidence is None:
         raise NotTested("the confidence of single predictions is not known")
-    chosen, classes = suspects(evidence), np.array(evidence.classes, dtype=object)
+    rules, classes = by_rule(evidence), np.array(evidence.classes, dtype=object)
+    chosen = np.any(list(rules.values()), axis=0)
     found = pd.DataFrame(
         {
             "index": evidence.index[chosen],
             "label": classes[evidence.label[chosen]],
-            "predicted": classes[evidence.predicted[0][chosen]],
+            "predicted": classes[most_predicted(evidence)[chosen]],
             "confidence": evidence.confidence[:, chosen].min(axis=0, initial=1),
+            "rule": names(rules)[chosen],
         }
     )
-    return found.astype({"label": "str", "predicted": "str", "confidence": "float32"})
+    texts = dict.fromkeys(("label", "predicted", "rule"), "str")
+    return found.astype({**texts, "confidence": "float32"})
 
 
-def without(evidence: Evidence, images: np.ndarray) -> Evidence:
-    """Return the evidence without some images, and without resamples."""
-    kept = np.ones(len(evidence.label), dtype=bool)
-    kept[images] = False
-    group = evidence.group[kept]
-    return Evidence(
-        classes=evidence.classes,
-        label=evidence.label[kept],
-        predicted=evidence.predicted[:, kept],
-        group=group,
-        seed=evidence.seed,
-        resamples=Resamples(group, 0, evidence.seed),
+def names(rules: dict[str, np.ndarray]) -> np.ndarray:
+    """Return the rule that suspects each image, both or none, text (N,)."""
+    confident, permuted = rules[BY_CONFIDENCE], rules[BY_PERMUTATION]
+    return np.select(
+        [confident & permuted, confident, permuted],
+        [BOTH_RULES, BY_CONFIDENCE, BY_PERMUTATION],
+        NONE,
     )

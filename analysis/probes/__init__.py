@@ -4,14 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from analysis.probes import attacks, maps, predictions
+import numpy as np
+
+from analysis.images import Images
+from analysis.probes import attacks, attributes, controls, maps, predictions
 from analysis.probes.subject import Subject, Tables
 
-__all__ = ["PROBES", "Subject", "Tables"]
+__all__ = ["OF_IMAGES", "PROBES", "Subject", "Tables"]
 
 # Each takes the subject and the tables that the analysis needs.
 PROBES: dict[str, Callable[[Subject, Tables], Tables]] = {
     "predictions": predictions.predict,
     "maps": maps.explain,
     "attacks": attacks.attack,
+    "controls": controls.control,
 }
+# These need no network: each takes the images and the positions of those that are evaluated.
+OF_IMAGES: dict[str, Callable[[Images, np.ndarray], Tables]] = {"attributes": attributes.describe}

@@ -24,9 +24,9 @@ from analysis.images.images import Batch
 from analysis.networks.classifier import Classifier
 from analysis.probes import perturbations
 from analysis.probes.subject import Subject, Tables
-from analysis.results.schemas import ATTACKS, FGSM, FGSM_NATIVE, PGD, RANDOM_SIGN
+from analysis.results.schemas import FGSM, FGSM_NATIVE, PGD, RANDOM_SIGN
 
-_COLUMNS = ["attack", "epsilon", "index", "label", "predicted", "confidence", "logits"]
+COLUMNS = ["attack", "epsilon", "index", "label", "predicted", "confidence", "logits"]
 
 
 def attack(subject: Subject, done: Tables) -> Tables:
@@ -41,7 +41,9 @@ def attack(subject: Subject, done: Tables) -> Tables:
         RANDOM_SIGN: after_zero,
         FGSM_NATIVE: settings.native_epsilons,
     }
-    rows: dict[str, list[pd.DataFrame]] = {attack: [] for attack in ATTACKS}
+    rows: dict[str, list[pd.DataFrame]] = {
+        attack: [] for attack in (FGSM, RANDOM_SIGN, FGSM_NATIVE, PGD)
+    }
     generator = subject.generator()
     for batch, clean in subject.batches_with(done["predictions"]):
         for attack, before, direction in one_step(art, batch, generator=generator):
@@ -50,7 +52,7 @@ def attack(subject: Subject, done: Tables) -> Tables:
             moved = perturbed(before, direction, epsilons[attack])
             logits_at = kept if attack == FGSM else None
             rows[attack].append(
-                _outcomes(subject, batch, moved, epsilons=epsilons[attack], logits_at=logits_at)
+                outcomes(subject, batch, moved, epsilons=epsilons[attack], logits_at=logits_at)
             )
     rows[PGD], changes = _sampled(subject, art)
     tables = [
@@ -59,7 +61,7 @@ def attack(subject: Subject, done: Tables) -> Tables:
         if parts
     ]
     return {
-        "attacks": pd.concat(tables, ignore_index=True)[_COLUMNS],
+        "attacks": pd.concat(tables, ignore_index=True)[COLUMNS],
         "perturbations": perturbations.summarised(changes),
     }
 
@@ -78,7 +80,7 @@ def _sampled(
             descend(art, pixels, batch.labels, epsilon=epsilon, steps=settings.steps)
             for epsilon in epsilons
         ]
-        rows.append(_outcomes(subject, batch, descended, epsilons=epsilons))
+        rows.append(outcomes(subject, batch, descended, epsilons=epsilons))
         moved = [
             (attack, before, perturbed(before, direction, epsilons))
             for attack, before, direction in one_step(art, batch, generator=generator)
@@ -92,7 +94,7 @@ def _sampled(
     return rows, changes
 
 
-def _outcomes(
+def outcomes(
     subject: Subject,
     batch: Batch,
     moved: Iterable[Tensor],
@@ -123,11 +125,12 @@ def _outcomes(
     )
 
 
-def art_classifier(classifier: Classifier) -> PyTorchClassifier:
-    """Return ART's view of a classifier: pixels in [0, 1], cross-entropy."""
+def art_classifier(classifier: Classifier, *, loss: nn.Module | None = None) -> PyTorchClassifier:
+    """Return ART's view of a classifier: pixels in [0, 1], and cross-entropy or another loss."""
     return PyTorchClassifier(
         model=classifier,
-        loss=nn.CrossEntropyLoss(),
+        # The sum: an image's gradient does not depend on how many are in its batch.
+        loss=loss or nn.CrossEntropyLoss(reduction="sum"),
         # ART only notes it: pixels of any size can be attacked.
         input_shape=(3, classifier.size, classifier.size),
         nb_classes=classifier.classes,
@@ -140,16 +143,16 @@ def art_classifier(classifier: Classifier) -> PyTorchClassifier:
 def one_step(
     art: PyTorchClassifier, batch: Batch, *, generator: torch.Generator
 ) -> Iterator[tuple[str, Tensor, Tensor]]:
-    """Give each one-step attack, the pixels that it moves, and the signs along which."""
+    """Give each one-step attack, the pixels that it moves, and the direction whose signs count."""
     pixels, labels = art.model.resize(batch.pixels), batch.labels
-    yield FGSM, pixels, gradient_sign(art, pixels, labels)
+    yield FGSM, pixels, loss_gradient(art, pixels, labels)
     yield RANDOM_SIGN, pixels, random_sign(pixels, generator=generator)
-    yield FGSM_NATIVE, batch.pixels, gradient_sign(art, batch.pixels, labels)
+    yield FGSM_NATIVE, batch.pixels, loss_gradient(art, batch.pixels, labels)
 
 
-def gradient_sign(art: PyTorchClassifier, pixels: Tensor, labels: Tensor) -> Tensor:
-    """Return the sign of the loss's gradient at ``pixels`` (N, 3, height, width), of that shape."""
-    return art.loss_gradient(pixels, F.one_hot(labels, art.nb_classes)).sign()
+def loss_gradient(art: PyTorchClassifier, pixels: Tensor, labels: Tensor) -> Tensor:
+    """Return the gradient of each image's loss at ``pixels`` (N, 3, height, width)."""
+    return art.loss_gradient(pixels, F.one_hot(labels, art.nb_classes))
 
 
 def random_sign(pixels: Tensor, *, generator: torch.Generator) -> Tensor:
@@ -160,18 +163,26 @@ def random_sign(pixels: Tensor, *, generator: torch.Generator) -> Tensor:
 
 
 def perturbed(pixels: Tensor, direction: Tensor, epsilons: Sequence[float]) -> Iterator[Tensor]:
-    """Give ``pixels`` moved by each ε along ``direction``, clipped to [0, 1]."""
-    return ((pixels + epsilon * direction).clamp(0, 1) for epsilon in epsilons)
+    """Give ``pixels`` moved by each ε along the signs of ``direction``, clipped to [0, 1]."""
+    signs = direction.sign()
+    return ((pixels + epsilon * signs).clamp(0, 1) for epsilon in epsilons)
 
 
 def descend(
-    art: PyTorchClassifier, pixels: Tensor, labels: Tensor, *, epsilon: float, steps: int
+    art: PyTorchClassifier,
+    pixels: Tensor,
+    labels: Tensor,
+    *,
+    epsilon: float,
+    steps: int,
+    start: tuple[int, ...] | None = None,
 ) -> Tensor:
     """Return ``pixels`` (N, 3, size, size) after projected gradient descent, of that shape.
 
     A step is 2.5·ε/steps, so that the edge of the ε-ball can be reached and followed. Steps start
     at the image itself: with no random start the first direction is that of the fast gradient sign
-    method, and only the number of steps differs.
+    method, and only the number of steps differs. With the seed ``start`` they start at random in
+    the ε-ball.
     """
     method = ProjectedGradientDescentPyTorch(
         art,
@@ -179,10 +190,16 @@ def descend(
         eps=epsilon,
         eps_step=2.5 * epsilon / steps,
         max_iter=steps,
-        num_random_init=0,
+        num_random_init=0 if start is None else 1,
         batch_size=len(pixels),
         verbose=False,
     )
     true_labels = F.one_hot(labels, art.nb_classes).cpu().numpy().astype(np.float32)
-    moved = method.generate(pixels.cpu().numpy(), true_labels)
+    # ART draws from NumPy's global generator.
+    state = np.random.get_state()
+    try:
+        np.random.seed(start)
+        moved = method.generate(pixels.cpu().numpy(), true_labels)
+    finally:
+        np.random.set_state(state)
     return torch.from_numpy(moved).to(pixels.device, memory_format=torch.channels_last)

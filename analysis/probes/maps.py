@@ -1,7 +1,9 @@
-"""Grad-CAM of the trained network, and of the same network with random weights.
+"""Grad-CAM of the trained network, of the same network with random weights, and of altered maps.
 
 Adebayo et al. (2018), *Sanity Checks for Saliency Maps*: a measure that is the same with random
 weights is about the architecture and the image, not about what the network has learned.
+The trained maps of a sample of images are also measured widened, and with a second object added:
+maps with a known answer, which show what a measure distinguishes.
 """
 
 from __future__ import annotations
@@ -16,15 +18,17 @@ from torch.optim.swa_utils import update_bn
 from analysis.images.images import Batch
 from analysis.networks.classifier import Classifier, build
 from analysis.probes.gradcam import check_layers, grad_cam
-from analysis.probes.measures import distributions, measures
+from analysis.probes.measures import distributions, doubled, measures, widened
+from analysis.probes.positions import cell_positions
 from analysis.probes.subject import Subject, Tables
-from analysis.results.schemas import RANDOM, TRAINED
+from analysis.results.schemas import DOUBLED, MAPPED, MEASURES, RANDOM, TRAINED, WIDENED
 from analysis.study import Network
 
 __all__ = ["check_layers", "explain", "randomised"]
 
 # Images that the statistics of BatchNorm are estimated on: each has thousands of pixels.
 IMAGES_FOR_STATISTICS = 256
+_MAPS = ["layer", "weights", "index", "label", "target", *MEASURES]
 _MEAN_MAPS = {"layer": "str", "label": "int64", "row": "int64", "column": "int64"}
 _MEAN_MAPS |= {"value": "float32", "images": "int64"}
 
@@ -43,29 +47,38 @@ def explain(subject: Subject, done: Tables) -> Tables:
         device=subject.classifier.device,
     )
     rows: dict[tuple[str, str], list[pd.DataFrame]] = {
-        (weights, layer): [] for weights in (TRAINED, RANDOM) for layer in layers
+        (weights, layer): [] for weights in MAPPED for layer in layers
     }
     shares: dict[str, list[np.ndarray]] = {layer: [] for layer in layers}
+    positions = {layer: cell_positions(subject.classifier, layer) for layer in layers}
+    sample = subject.images.index[subject.sample]
     for batch, known in subject.batches_with(predictions):
         pixels = subject.classifier.resize(batch.pixels)
         target = torch.tensor(known["predicted"].to_numpy()).to(subject.classifier.device)
-        for weights, classifier in ((TRAINED, subject.classifier), (RANDOM, random)):
-            for layer in layers:
-                raw = grad_cam(classifier, pixels, layer=layer, target=target)
-                raw = subject.finite(raw, probe="maps").cpu()
-                found = measures(raw, size=classifier.size, masks=batch.masks)
-                identity = {
-                    "layer": layer,
-                    "weights": weights,
-                    "index": batch.index,
-                    "label": known["label"].to_numpy(),
-                    "target": known["predicted"].to_numpy(),
-                }
-                rows[weights, layer].append(pd.DataFrame(identity | found))
-                if weights == TRAINED:
-                    shares[layer].append(distributions(raw).numpy())
+        identity = known[["index", "label"]].assign(target=known["predicted"])
+        sampled = np.flatnonzero(known["index"].isin(sample))
+        for layer in layers:
+            trained, other = (
+                subject.finite(
+                    grad_cam(classifier, pixels, layer=layer, target=target), probe="maps"
+                ).cpu()
+                for classifier in (subject.classifier, random)
+            )
+            shares[layer].append(distributions(trained).numpy())
+            chosen = trained[sampled]
+            for weights, maps, which in (
+                (TRAINED, trained, slice(None)),
+                (RANDOM, other, slice(None)),
+                (WIDENED, widened(chosen), sampled),
+                (DOUBLED, doubled(chosen), sampled),
+            ):
+                if len(maps):
+                    found = measures(maps, positions=positions[layer], size=subject.classifier.size)
+                    rows[weights, layer].append(
+                        identity.iloc[which].assign(layer=layer, weights=weights, **found)
+                    )
     return {
-        "maps": pd.concat(sum(rows.values(), []), ignore_index=True),
+        "maps": pd.concat(sum(rows.values(), []), ignore_index=True)[_MAPS],
         "mean_maps": _mean_maps(shares, predictions["label"].to_numpy()),
     }
 

@@ -13,8 +13,9 @@ from torch import Tensor
 from analysis.images import Batch, batches, load
 from analysis.networks import weights
 from analysis.networks.classifier import Classifier, choose_device, resize
-from analysis.probes.attacks import art_classifier, gradient_sign, perturbed
+from analysis.probes.attacks import art_classifier, loss_gradient, perturbed
 from analysis.probes.gradcam import grad_cam
+from analysis.probes.positions import cell_positions, upsample
 from analysis.project.errors import UserError
 from analysis.results import pictures
 from analysis.results.store import Store, derived
@@ -83,14 +84,17 @@ def panels(
     The maps explain the classes (N,) that are predicted of the image and of the attacked one.
     """
     clean = classifier.resize(batch.pixels)
-    sign = gradient_sign(art_classifier(classifier), clean, batch.labels)
-    (attacked,) = perturbed(clean, sign, [epsilon])
+    gradient = loss_gradient(art_classifier(classifier), clean, batch.labels)
+    (attacked,) = perturbed(clean, gradient, [epsilon])
     # Maps lie over the image as given, whose longer side they have at the input size.
     height, width = batch.pixels.shape[-2:]
     scale = classifier.size / max(height, width)
     shape = (round(height * scale), round(width * scale))
+    positions = cell_positions(classifier, layer)
     maps, attacked_maps = (
-        grad_cam(classifier, pixels, layer=layer, target=target)
+        upsample(
+            grad_cam(classifier, pixels, layer=layer, target=target), positions, classifier.size
+        )
         for pixels, target in ((clean, predicted), (attacked, attacked_predicted))
     )
     return {
@@ -111,7 +115,7 @@ def png(pixels: Tensor) -> bytes:
 
 
 def veil(map_: Tensor, size: tuple[int, int]) -> bytes | None:
-    """Return a map (rows, columns) as a PNG file of one colour, as opaque as the map is large.
+    """Return a map at the input size as a PNG file of one colour, as opaque as the map is large.
 
     It is to lie over a picture, and leaves a third of it visible at its maximum. A map that is zero
     everywhere is ``None``.

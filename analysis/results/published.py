@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 from functools import cache
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from analysis.project import paths
 from analysis.project.errors import UserError, nearest
@@ -28,12 +28,14 @@ class Published(Section):
 
     ``images`` is the source of its images, as in a study; ``confusion`` counts images, rows true
     and columns predicted, in the order of ``classes``; ``epsilon_scale`` is how many of its units
-    one [0, 1] pixel unit has.
+    one [0, 1] pixel unit has. ``cite`` is its key in ``references.bib`` and ``url`` its address.
     """
 
     name: str
     about: str
     source: str
+    cite: Annotated[str, Field(pattern=r"^([a-z]+\d{4})?$")] = ""
+    url: Annotated[str, Field(pattern=r"^(https://[\w./-]+)?$")] = ""
     images: str
     protocol: dict[str, Any]
     classes: tuple[str, ...]

@@ -158,7 +158,7 @@ class RunRecord(Sealed):
         return found
 
 
-Verdict = Literal["supported", "refuted", "inconclusive", "not tested"]
+Verdict = Literal["holds", "does not hold", "undecided", "not tested"]
 # On which side of the threshold a claim expects its effect; "within": no further from zero.
 Side = Literal["above", "below", "within"]
 # The unit of an effect, which decides how it is written.
@@ -168,52 +168,51 @@ Unit = Literal[
 # What can be reported with a claim. A test names those that it reports, so that asking for a
 # misspelt one is an error.
 Kind = Literal[
-    "gap on the same images",
-    "p of equal errors",
-    "without suspects",
-    "without random errors",
+    "error of the worst class",
+    "error of the best class",
+    "hierarchical range",
     "share in the pairs",
     "share in the pairs by chance",
-    "p of quasi-independence",
-    "correlation between repeats",
-    "correlation of a repeat with itself",
-    "p of exchanged groups",
     "contrast",
     "contrast within classes",
+    "rank correlation with confidence",
     "accuracy under attack",
     "loss under FGSM",
     "median confidence when right",
+    "median confidence of clean errors",
     "median confidence under attack",
+    "AUROC against clean errors",
+    "AUROC on clean errors",
     "mean temperature",
     "flipped if others err",
     "flipped if others are right",
 ]
 
 
-class Part(Section):
-    """One effect that a claim is about.
+class Effect(Section):
+    """What a claim is about, as measured.
 
-    ``low`` and ``high`` are the ends of the ordinary interval, ``simultaneous_low`` and ``_high``
-    those of the wider one that the verdict rests on. ``turns_at`` holds the thresholds at which the
-    verdict would change. ``detectable`` is the smallest effect detectable with 80 % power, if any.
+    ``low`` and ``high`` are the ends of the ordinary interval; ``adjusted_low`` and
+    ``adjusted_high`` are one-sided bounds at the ``level`` that Holm's procedure gave the claim,
+    and the thresholds at which its verdict would change. ``p`` is that of the side that the effect
+    lies on. ``detectable`` is the smallest effect detectable with 80 % power, if any.
     """
 
-    name: str
-    verdict: Verdict
-    effect: float
+    value: float
     low: float
     high: float
-    simultaneous_low: float
-    simultaneous_high: float
+    adjusted_low: float
+    adjusted_high: float
+    level: float
+    p: float
     standard_error: float
-    turns_at: tuple[float, ...]
     detectable: float | None
 
 
 class Reported(Section, allow_inf_nan=True):
     """A number reported with a claim, which decides nothing; its interval is the ordinary one.
 
-    ``part`` names the part, attack or scaling that it belongs to, ``layer`` and ``weights`` the
+    ``part`` names the class, attack or measure that it belongs to, ``layer`` and ``weights`` the
     maps. NaN means undefined on these data.
     """
 
@@ -226,21 +225,42 @@ class Reported(Section, allow_inf_nan=True):
     weights: str = ""
 
 
+class Variant(Section):
+    """Another reasonable choice: what it changes, and its effect with the ordinary interval.
+
+    ``met`` says whether its effect lies where the claim expects it. Without an effect, ``reason``
+    says why.
+    """
+
+    label: str
+    changes: dict[str, Any]
+    value: float | None = None
+    low: float | None = None
+    high: float | None = None
+    met: bool | None = None
+    reason: str = ""
+
+
 class Judgement(Section):
-    """The verdict on a claim from one body of evidence; ``reason`` says why not, or assumptions."""
+    """The verdict on a claim from one body of evidence; ``reason`` says why not, or assumptions.
+
+    ``met`` says whether the effect itself lies where the claim expects it.
+    """
 
     verdict: Verdict
     reason: str = ""
-    parts: tuple[Part, ...] = ()
+    effect: Effect | None = None
+    met: bool | None = None
     reported: tuple[Reported, ...] = ()
+    variants: tuple[Variant, ...] = ()
 
 
 class ClaimRecord(Section):
     """A claim, its test in words, and its verdicts.
 
-    ``clause`` states the claim as the test understands it; ``reports`` are the kinds of numbers
-    that the test reports. ``published`` is the verdict on published results, if the study names
-    any.
+    ``clause`` states the claim as the test understands it, ``measured`` names its effect, and
+    ``reports`` are the kinds of numbers that the test reports. ``published`` is the verdict on
+    published results, if the study names any.
     """
 
     id: str
@@ -249,9 +269,8 @@ class ClaimRecord(Section):
     test: str
     parameters: dict[str, Any]
     sentence: str
-    against: str
     clause: str
-    effect: str
+    measured: str
     unit: Unit
     side: Side | None
     threshold: float | None
@@ -279,7 +298,7 @@ class ClaimsRecord(Sealed):
     the evaluated images. The study is the one at that time.
     """
 
-    format: Literal[2] = 2
+    format: Literal[3] = 3
     study: Study
     classes: Classes
     images: Digest

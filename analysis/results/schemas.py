@@ -25,14 +25,24 @@ from analysis.results.columns import (
 # 8-bit levels in one pixel unit.
 LEVELS = 255
 FGSM, RANDOM_SIGN, FGSM_NATIVE, PGD = "fgsm", "random-sign", "fgsm-native", "pgd"
-ATTACKS = (FGSM, RANDOM_SIGN, FGSM_NATIVE, PGD)
-TRAINED, RANDOM = "trained", "random"
+# Controls of PGD: from a random start, and on another loss.
+PGD_RANDOM, PGD_MARGIN = "pgd-random", "pgd-margin"
+ATTACKS = (FGSM, RANDOM_SIGN, FGSM_NATIVE, PGD, PGD_RANDOM, PGD_MARGIN)
+# Whose maps are measured: the two networks', and those of the trained one altered.
+TRAINED, RANDOM, WIDENED, DOUBLED = MAPPED = ("trained", "random", "widened", "doubled")
+ALTERED = (WIDENED, DOUBLED)
 AS_GIVEN, SCALED = SCALINGS = ("as given", "scaled")
 MEASURES = ("spread", "area", "offset", "fragments")
-# A map measure passes if its whole AUROC interval is above this value, and fails if all is below.
-PASSES = 0.7
+# What a measure of maps may distinguish: one object from two, narrow from widened, trained weights
+# from random ones.
+ONE, NARROW, LEARNED = QUESTIONS = ("one", "narrow", "trained")
 # From this confidence on, an error that every network makes alike suggests a wrong label.
 CONFIDENT = 0.9
+# The rules by which a label is suspected, and images that are shown next to those.
+BY_CONFIDENCE, BY_PERMUTATION, BOTH_RULES = RULES = ("confident", "permuted", "both")
+CONTROL = "control"
+# What the readers of an audit agree on.
+AGREED = ("label", "prediction", "other", "unreadable", "no agreement")
 # In a column of class names, every class together; no class may have this name.
 ALL = "(all)"
 # In a column of attacks or layers, where a row has none.
@@ -43,9 +53,15 @@ _LABEL = count("class of the image, by its position in the list of classes")
 _EPSILON = share("size of the perturbation in [0, 1] pixel units")
 _LAYER = text("module whose output Grad-CAM maps")
 _WEIGHTS = text("weights of the network", TRAINED, RANDOM)
+_MAPPED = text(
+    "weights of the network; or, on a sample of groups, the trained network's map altered: "
+    "widened, or doubled by a moved copy",
+    *MAPPED,
+)
 _ATTACK = text(
     "fgsm; random-sign, a control of the same size; fgsm-native, before the resize; pgd, on a "
-    "sample of groups",
+    "sample of groups, or among the controls on every image; on the sample, pgd-random from a "
+    "random start and pgd-margin on the margin between logits",
     *ATTACKS,
 )
 _CLASS = text("name of the class, or all")
@@ -75,10 +91,20 @@ RUN_TABLES: dict[str, pa.DataFrameSchema] = {
         unique=["index"],
         about="predictions on clean images, one row an image",
     ),
+    "attributes": table(
+        {
+            "index": _INDEX,
+            "attribute": text("name of the attribute"),
+            "number": number("its value; missing for a category", missing=True),
+            "category": text("its category; empty for a number"),
+        },
+        unique=["index", "attribute"],
+        about="attributes of the images, one row for an image and an attribute",
+    ),
     "maps": table(
         {
             "layer": _LAYER,
-            "weights": _WEIGHTS,
+            "weights": _MAPPED,
             "index": _INDEX,
             "label": _LABEL,
             "target": count("class that the map explains: the trained network's prediction"),
@@ -94,19 +120,10 @@ RUN_TABLES: dict[str, pa.DataFrameSchema] = {
             "fragments": measure(
                 "connected pieces at or above half the maximum; maps of 8×8 or more", AT_LEAST_1
             ),
-            "inside": measure(
-                "share of the map's mass on the mask, after upsampling; with masks only",
-                pa.Check.in_range(0, 1.0001),
-            ),
-            "cover": measure("share of the image that the mask covers; with masks only", SHARE),
-            "pointed": measure(
-                "1 if the map's maximum lies in the mask's box, else 0; with masks only",
-                pa.Check.isin([0, 1]),
-            ),
         },
         unique=["layer", "weights", "index"],
-        about="Grad-CAM measures, one row for an image, a layer and the network's weights; missing "
-        "for a map that is zero everywhere",
+        about="Grad-CAM measures, one row for an image, a layer and whose map it is; missing for a "
+        "map that is zero everywhere",
     ),
     "mean_maps": table(
         {
@@ -132,6 +149,36 @@ RUN_TABLES: dict[str, pa.DataFrameSchema] = {
         },
         unique=["attack", "epsilon", "index"],
         about="predictions on perturbed images, one row for an image, an attack and an ε",
+    ),
+    "controls": table(
+        {
+            "attack": _ATTACK,
+            "epsilon": _EPSILON,
+            "index": _INDEX,
+            "label": _LABEL,
+            "predicted": count("class predicted for the perturbed image"),
+            "confidence": share("softmax probability of that class", kind="float32"),
+            "logits": logits(missing=True),
+        },
+        unique=["attack", "epsilon", "index"],
+        about="predictions after descent in the first repeat, one row for an image and an attack",
+    ),
+    "gradients": table(
+        {
+            "index": _INDEX,
+            "label": _LABEL,
+            "largest": number(
+                "largest absolute value of the gradient of the image's own loss, per pixel unit",
+                AT_LEAST_0,
+                kind="float32",
+            ),
+            "zero": share("share of the gradient's values that are exactly 0"),
+            "margin": number(
+                "logit of the label less the largest other one, on the clean image", kind="float32"
+            ),
+        },
+        unique=["index"],
+        about="the gradient that fgsm takes the sign of, one row an image",
     ),
     "perturbations": table(
         {
@@ -254,11 +301,12 @@ DERIVED_TABLES: dict[str, pa.DataFrameSchema] = {
         {
             "layer": _LAYER,
             "weights": _WEIGHTS,
+            "class": _CLASS,
             "maps": count("maps, over all runs", 1),
             "zero": count("maps that are zero everywhere"),
         },
-        unique=["layer", "weights"],
-        about="how many maps are zero everywhere",
+        unique=["layer", "weights", "class"],
+        about="how many maps are zero everywhere, of every class and of each",
     ),
     "similarities": table(
         {
@@ -309,6 +357,38 @@ DERIVED_TABLES: dict[str, pa.DataFrameSchema] = {
         unique=["scaling", "kept"],
         about="error against the share of predictions kept",
     ),
+    "confident_errors": table(
+        {
+            "body": text("which labels", "as labelled", "without suspects", "audited labels"),
+            "confidence": share("cut-off"),
+            "share": share("share of the errors that are at least as confident"),
+            **ENDS,
+        },
+        unique=["body", "confidence"],
+        about="share of confident errors over the cut-off",
+    ),
+    "attack_confidence": table(
+        {
+            "attack": text("attack"),
+            "epsilon": _EPSILON,
+            "images": text("all that were attacked, or those that PGD attacked", "all", "sample"),
+            "predictions": count("errors under attack over all repeats", 1),
+            "median": share("median confidence of errors under attack"),
+            "median_right": share("median confidence of right predictions without attack"),
+            "median_errors": number(
+                "the same of errors without attack", SHARE, missing=True
+            ),
+            "auroc": share("AUROC of confidence, right predictions over errors under attack"),
+            **ENDS,
+            "auroc_errors": number(
+                "errors under attack over those without", SHARE, missing=True
+            ),
+            "low_errors": number("lower end of its interval", SHARE, missing=True),
+            "high_errors": number("upper end", SHARE, missing=True),
+        },
+        unique=["attack", "epsilon", "images"],
+        about="confidence of errors under attack, at every ε",
+    ),
     "confidences": table(
         {
             "scaling": _SCALING,
@@ -323,26 +403,125 @@ DERIVED_TABLES: dict[str, pa.DataFrameSchema] = {
     ),
     "map_measures": table(
         {
-            "question": text("what a measure should distinguish", "on the object", "trained"),
+            "question": text(
+                "what a measure may distinguish: maps of one object from the same with a second "
+                "one, maps from the same widened, or those of trained from those of random weights",
+                *QUESTIONS,
+            ),
             "layer": _LAYER,
-            "measure": text("the measure; low values are expected for yes", *MEASURES),
-            "auroc": share("area under the ROC curve; 0.5 is guessing"),
+            "measure": text("the measure", *MEASURES),
+            "auroc": share(
+                "area under the ROC curve, low values meaning yes; 0.5 is guessing, and below it "
+                "high values mean yes"
+            ),
             **ENDS,
             "yes": count("maps for which the answer is yes", 1),
             "no": count("maps for which it is no", 1),
-            "verdict": text("supported if the interval lies above 0.7, refuted if below"),
         },
         unique=["question", "layer", "measure"],
         about="what each map measure distinguishes",
+    ),
+    "masking": table(
+        {
+            "images": count("images with a gradient, over all runs", 1),
+            "zero": share("share of those whose gradient is 0 everywhere"),
+            "vanishing": share(
+                "share of those whose gradient is nowhere as large as float32's smallest normal "
+                "number, zero ones included"
+            ),
+            "margin": number("median of the logit of the label less the largest other one"),
+            "epsilon": _EPSILON,
+            "sample": count("images that all three attacks were run on, over all runs", 1),
+            "pgd": share("accuracy on those under pgd"),
+            "pgd_random": share("accuracy on those under pgd-random"),
+            "pgd_margin": share("accuracy on those under pgd-margin"),
+            "masked": pa.Column(bool, description="whether attacks by gradients may fail here"),
+        },
+        unique=["epsilon"],
+        about="whether gradients are masked, one row",
     ),
     "suspects": table(
         {
             "index": _INDEX,
             "label": text("name of the class, as labelled"),
-            "predicted": text("class that every repeat predicts"),
+            "predicted": text("class that most repeats predict"),
             "confidence": share("least confidence of any repeat", kind="float32"),
+            "rule": text(
+                "confident, if every repeat predicts that class with confidence; permuted, if the "
+                "predictions are the labels of its group in another order; or both",
+                *RULES,
+            ),
         },
         unique=["index"],
         about="suspected wrong labels, by position in the split",
+    ),
+    "slices": table(
+        {
+            "attribute": text("name of the attribute"),
+            "slice": text("category of the attribute, or third of its values"),
+            "images": count("images in the slice", 1),
+            "from": number("smallest value in a third", missing=True),
+            "to": number("largest value in a third", missing=True),
+            "error": share("error rate"),
+            **ENDS,
+        },
+        unique=["attribute", "slice"],
+        about="error rate by attribute, one row a slice",
+    ),
+    "adjusted": table(
+        {
+            "class": text("name of the class"),
+            "attribute": text("attribute that is held fixed, or none"),
+            "difference": number(
+                "error rate of the class minus that of all others, Mantel and Haenszel's weights",
+                missing=True,
+            ),
+            **ENDS,
+        },
+        unique=["class", "attribute"],
+        about="difference in error between a class and the others, with an attribute held fixed",
+    ),
+    "neighbours": table(
+        {
+            "share": share("share of the errors that read a neighbour's label"),
+            **ENDS,
+            "chance": share("the same with neighbours exchanged within classes, mean"),
+            "chance_low": share("its 2.5 % quantile"),
+            "chance_high": share("its 97.5 % quantile"),
+            "errors": count("errors on images with a neighbour of another label", 1),
+        },
+        unique=["errors"],
+        about="whether errors read a neighbour in the same group; no row where that is not known",
+    ),
+    "audit": table(
+        {
+            "index": _INDEX,
+            "label": text("name of the class, as labelled"),
+            "predicted": text("class that most repeats predict"),
+            "rule": text("rule that suspects the label, or control", *RULES, CONTROL),
+            "readings": text("class that each reader saw, or unreadable, separated by |"),
+            "agreed": text(
+                "what all readers saw: the label, the prediction, another class, nothing readable; "
+                "or they do not agree",
+                *AGREED,
+            ),
+        },
+        unique=["index"],
+        about="what people saw who were shown neither label nor prediction, one row an image",
+    ),
+    "agreement": table(
+        {
+            "readers": text("names of the two readers"),
+            "kind": text("all images, or suspects alone", "all", "suspects"),
+            "images": count("images that both read", 1),
+            "share": share("share on which they agree"),
+            "kappa": number(
+                "Cohen's kappa; missing if both saw one class alone",
+                pa.Check.in_range(-1, 1),
+                missing=True,
+            ),
+        },
+        unique=["readers", "kind"],
+        about="agreement of each two readers",
     ),
 }

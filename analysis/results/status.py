@@ -15,19 +15,26 @@ from analysis.study import Run, Study
 
 @dataclass(frozen=True)
 class Kind:
-    """One analysis of a network: its tables, the study's sections and the analyses it needs."""
+    """One analysis of a run: its tables, the study's sections and the analyses it needs.
+
+    Without ``network`` it is about the evaluated images alone, and depends on no weights; ``first``
+    analyses are made in the first repeat alone.
+    """
 
     version: int
     tables: tuple[str, ...]
     sections: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()
+    network: bool = True
+    first: bool = False
 
 
 # In the order in which they need one another.
 ANALYSES = {
+    "attributes": Kind(version=1, tables=("attributes",), network=False),
     "predictions": Kind(version=2, tables=("predictions",)),
     "maps": Kind(
-        version=2, tables=("maps", "mean_maps"), sections=("maps",), needs=("predictions",)
+        version=3, tables=("maps", "mean_maps"), sections=("maps",), needs=("predictions",)
     ),
     "attacks": Kind(
         version=2,
@@ -35,11 +42,30 @@ ANALYSES = {
         sections=("attacks",),
         needs=("predictions",),
     ),
+    "controls": Kind(
+        version=1,
+        tables=("controls", "gradients"),
+        sections=("attacks",),
+        needs=("predictions",),
+        first=True,
+    ),
 }
 TRAINING_VERSION = 2
-# What a trained network depends on, and what every analysis of it depends on.
+# What a trained network depends on, what every analysis of it depends on, and what the evaluated
+# images do.
 TRAINED = ("seed", "images", "network", "training")
 PROBED = ("seed", "images", "network")
+IMAGES = ("seed", "images")
+
+
+def wanted(study: Study, repeat: int) -> tuple[str, ...]:
+    """Return the analyses that the runs of a repeat should have."""
+    mapped = study.maps.repeats is None or repeat < study.maps.repeats
+    return tuple(
+        name
+        for name, kind in ANALYSES.items()
+        if (repeat == 0 or not kind.first) and (mapped or name != "maps")
+    )
 
 
 def training_digest(study: Study) -> str:
@@ -50,6 +76,8 @@ def training_digest(study: Study) -> str:
 def analysis_digest(study: Study, name: str, *, weights: str) -> str:
     """Return the digest of all that an analysis depends on; ``weights`` identifies the network."""
     kind = ANALYSES[name]
+    if not kind.network:
+        return _digest(str(kind.version), study.digest(*IMAGES, *kind.sections))
     needed = [analysis_digest(study, other, weights=weights) for other in kind.needs]
     sections = study.digest(*PROBED, *kind.sections)
     return _digest(weights, str(kind.version), sections, *needed)

@@ -74,7 +74,7 @@ class Store:
             return
         kept = {}
         for name, analysis in record.analyses.items():
-            if name not in status.ANALYSES:
+            if name not in status.wanted(self.study, run.repeat):
                 continue
             if not status.analysis_is_valid(self.study, name, record):
                 self._drop(run.name, name, "stale", "the study has changed")
@@ -105,12 +105,12 @@ class Store:
         record, problems = self.runs.get(run.name), self.problems.get(run.name, {})
         every = problems.get("training", "missing").partition(":")[0]
         if record is None:
-            return dict.fromkeys(["training", *status.ANALYSES], every)
+            return dict.fromkeys(["training", *status.wanted(self.study, run.repeat)], every)
         return {"training": "done"} | {
             name: "done"
             if name in record.analyses
             else problems.get(name, "missing").partition(":")[0]
-            for name in status.ANALYSES
+            for name in status.wanted(self.study, run.repeat)
         }
 
     def todo(self, run: Run) -> list[str]:
@@ -123,12 +123,14 @@ class Store:
         A repeat is complete if every fold has every analysis. Before the first such repeat, those
         in which every image has been predicted are shown.
         """
-        return self._repeats(set(status.ANALYSES)) or self._repeats({"predictions"})
+        return self._repeats(lambda repeat: set(status.wanted(self.study, repeat))) or (
+            self._repeats(lambda repeat: {"predictions"})
+        )
 
-    def _repeats(self, analyses: set[str]) -> dict[int, tuple[str, ...]]:
+    def _repeats(self, analyses: Callable[[int], set[str]]) -> dict[int, tuple[str, ...]]:
         done: dict[int, list[str]] = {}
         for name, record in self.runs.items():
-            if analyses <= set(record.analyses):
+            if analyses(record.repeat) <= set(record.analyses):
                 done.setdefault(record.repeat, []).append(name)
         folds = self.study.images.folds
         return {repeat: tuple(runs) for repeat, runs in done.items() if len(runs) == folds}

@@ -13,7 +13,17 @@ import pandas as pd
 
 from analysis.project.errors import UserError
 from analysis.project.paths import shown
-from analysis.results.schemas import FGSM, FGSM_NATIVE, PGD, RANDOM, RANDOM_SIGN, TRAINED
+from analysis.results.schemas import (
+    ALTERED,
+    FGSM,
+    FGSM_NATIVE,
+    PGD,
+    PGD_MARGIN,
+    PGD_RANDOM,
+    RANDOM,
+    RANDOM_SIGN,
+    TRAINED,
+)
 from analysis.results.store import Derived, Store, derived_if_any
 
 
@@ -101,13 +111,21 @@ def _problems(store: Store, tables: dict[str, pd.DataFrame], *, classes: int) ->
         return
     yield from _logits(predictions, "predictions", classes)
     known = predictions.set_index("index")["label"]
-    for name in {"maps", "attacks"} & set(tables):
+    if "attributes" in tables and not set(tables["attributes"]["index"]) <= set(known.index):
+        yield "attributes has images that predictions does not have"
+    for name in {"maps", "attacks", "controls", "gradients"} & set(tables):
         rows = tables[name]
         labels = known.reindex(rows["index"])
         if labels.isna().any() or (labels.to_numpy() != rows["label"].to_numpy()).any():
             yield f"{name} has images or labels that predictions does not have"
-    if "attacks" in tables:
-        yield from _attacks(store, tables["attacks"], images=len(predictions), classes=classes)
+    for name, check in (("attacks", _attacks), ("controls", _controls)):
+        if name in tables:
+            yield from check(store, tables[name], images=len(predictions))
+            kept = tables[name][tables[name]["logits"].notna()]
+            if not kept.empty:
+                yield from _logits(kept, name, classes)
+    if "gradients" in tables and len(tables["gradients"]) != len(predictions):
+        yield "gradients has not every image"
     if "maps" in tables:
         yield from _maps(store, tables, images=len(predictions))
 
@@ -121,31 +139,47 @@ def _logits(table: pd.DataFrame, name: str, classes: int) -> Iterable[str]:
         yield f"{name} has a predicted class without the largest logit"
 
 
-def _attacks(store: Store, table: pd.DataFrame, *, images: int, classes: int) -> Iterable[str]:
+def _attacks(store: Store, table: pd.DataFrame, *, images: int) -> Iterable[str]:
     settings = store.study.attacks
     swept = sorted({*settings.epsilons, settings.logits_epsilon})
-    expected = {FGSM: (swept, settings.epsilons), RANDOM_SIGN: (settings.epsilons,) * 2}
-    expected[FGSM_NATIVE] = (settings.native_epsilons,) * 2
-    expected[PGD] = (settings.sample_epsilons,) * 2
+    # The sizes that there may be, and those that there must be.
+    expected: dict[str, tuple[Iterable[float], Iterable[float]]] = {
+        FGSM: (swept, settings.epsilons),
+        RANDOM_SIGN: (settings.epsilons, settings.epsilons),
+        FGSM_NATIVE: (settings.native_epsilons, settings.native_epsilons),
+        PGD: (settings.sample_epsilons, settings.sample_epsilons),
+    }
     for attack, (allowed, needed) in expected.items():
         rows = table[table["attack"] == attack]
         sizes = set(rows["epsilon"])
+        # A fold may have no part of the sample.
         if not set(needed) <= sizes <= set(allowed) and not (attack == PGD and rows.empty):
             yield f"attacks has other sizes for {attack} than the study"
         if attack != PGD and (rows.groupby("epsilon").size() != images).any():
             yield f"attacks has not every image for {attack}"
-    kept = table[table["logits"].notna()]
-    if not kept.empty:
-        yield from _logits(kept, "attacks", classes)
+    if not set(table["attack"]) <= set(expected):
+        yield "attacks has other attacks than the study"
+
+
+def _controls(store: Store, table: pd.DataFrame, *, images: int) -> Iterable[str]:
+    if set(table["epsilon"]) != {store.study.attacks.logits_epsilon}:
+        yield "controls has another size than the study"
+    if (table["attack"] == PGD).sum() != images:
+        yield "controls has not every image for pgd"
+    if not set(table["attack"]) <= {PGD, PGD_RANDOM, PGD_MARGIN}:
+        yield "controls has other attacks than the study"
 
 
 def _maps(store: Store, tables: dict[str, pd.DataFrame], *, images: int) -> Iterable[str]:
     layers = set(store.study.maps.layers)
     sizes = tables["maps"].groupby(["layer", "weights"]).size()
-    wanted = {(layer, weights) for layer in layers for weights in (TRAINED, RANDOM)}
-    if set(sizes.index) != wanted:
+    wanted, altered = (
+        {(layer, weights) for layer in layers for weights in each}
+        for each in ((TRAINED, RANDOM), ALTERED)
+    )
+    if not wanted <= set(sizes.index) <= wanted | altered:
         yield "maps has other layers than the study"
-    elif (sizes != images).any():
+    elif (sizes[list(wanted)] != images).any():
         yield "maps has not every image"
     if not set(tables["mean_maps"]["layer"]) <= layers:
         yield "mean_maps has other layers than the study"

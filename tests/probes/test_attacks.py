@@ -17,12 +17,22 @@ from torch import Tensor
 from analysis.images import Batch, Images, batches
 from analysis.networks.classifier import Classifier
 from analysis.probes import PROBES, Subject, Tables
-from analysis.probes.attacks import art_classifier, descend, gradient_sign, perturbed
-from analysis.results.schemas import FGSM, FGSM_NATIVE, PGD, RANDOM_SIGN, RUN_TABLES
-from analysis.study import Study
+from analysis.probes.attacks import art_classifier, descend, loss_gradient, perturbed
+from analysis.results.schemas import (
+    ATTACKS,
+    FGSM,
+    FGSM_NATIVE,
+    PGD,
+    PGD_MARGIN,
+    PGD_RANDOM,
+    RANDOM_SIGN,
+    RUN_TABLES,
+)
+from analysis.study import Run, Study
 from tests.conftest import CPU, small_study
 
 EPSILONS = (0.005, 0.015, 0.05)
+CONTROLS = (PGD_RANDOM, PGD_MARGIN)
 
 
 def study(**attacks: object) -> Study:
@@ -63,7 +73,7 @@ def test_one_gradient_gives_what_art_gives_once_for_each_epsilon(
     """Perturbed images bit for bit, and then the predictions for them."""
     pixels = batch.pixels if attack == FGSM_NATIVE else learned.resize(batch.pixels)
     art = art_classifier(learned)
-    direction = gradient_sign(art, pixels, batch.labels)
+    direction = loss_gradient(art, pixels, batch.labels)
     true_labels = np.eye(10, dtype=np.float32)[batch.labels]
     for epsilon, moved in zip(EPSILONS, perturbed(pixels, direction, EPSILONS), strict=True):
         method = FastGradientMethod(art, eps=epsilon, eps_step=epsilon, batch_size=64)
@@ -77,14 +87,14 @@ def test_one_gradient_gives_what_art_gives_once_for_each_epsilon(
             np.testing.assert_allclose(found["confidence"], expected, rtol=1e-5)
 
 
-def test_the_sign_is_that_of_the_loss_s_gradient(learned: Classifier, batch: Batch) -> None:
+def test_the_gradient_is_that_of_each_image_s_loss(learned: Classifier, batch: Batch) -> None:
     for pixels in (batch.pixels, learned.resize(batch.pixels)):
         pixels = pixels.clone().requires_grad_()
         loss = F.cross_entropy(learned(pixels), batch.labels)
         (gradient,) = torch.autograd.grad(loss, pixels)
-        direction = gradient_sign(art_classifier(learned), pixels.detach(), batch.labels)
-        steep = gradient.abs() > 1e-3 * gradient.abs().max()
-        assert torch.equal(direction[steep], gradient[steep].sign())
+        found = loss_gradient(art_classifier(learned), pixels.detach(), batch.labels)
+        # The mean over the batch, and the sum: an image's own.
+        assert torch.allclose(found, len(pixels) * gradient, atol=1e-4 * found.abs().max().item())
 
 
 def test_a_batch_needs_one_gradient_for_each_view(
@@ -98,11 +108,12 @@ def test_a_batch_needs_one_gradient_for_each_view(
 
     monkeypatch.setattr(PyTorchClassifier, "loss_gradient", counted)
     rest = np.setdiff1d(subject.positions, subject.sample)[:5]
-    found = probed(replace(subject, positions=rest))
+    later = replace(subject.run, repeat=1)
+    found = probed(replace(subject, positions=rest, run=later))
     assert shapes == [(5, 3, 64, 64), (5, 3, 32, 32)]
     # None of these images is in the sample.
     assert set(found["attacks"]["attack"]) == {FGSM, RANDOM_SIGN, FGSM_NATIVE}
-    for name in ("attacks", "perturbations"):
+    for name in ("attacks", "perturbations", "gradients"):
         RUN_TABLES[name].validate(found[name])
     assert found["perturbations"].empty
 
@@ -123,7 +134,7 @@ def test_descent_stays_within_its_size_and_raises_the_loss(
     learned: Classifier, batch: Batch
 ) -> None:
     pixels, art = learned.resize(batch.pixels), art_classifier(learned)
-    direction = gradient_sign(art, pixels, batch.labels)
+    direction = loss_gradient(art, pixels, batch.labels)
     for epsilon in EPSILONS:
         often = descend(art, pixels, batch.labels, epsilon=epsilon, steps=10)
         assert 0.9 * epsilon < (often - pixels).abs().max() <= epsilon + 1e-6
@@ -141,12 +152,12 @@ def test_descent_stays_within_its_size_and_raises_the_loss(
 
 
 def test_the_tables_are_the_declared_ones(tables: Tables, subject: Subject, digits: Images) -> None:
-    for name in ("attacks", "perturbations"):
+    for name in ("attacks", "perturbations", "gradients"):
         RUN_TABLES[name].validate(tables[name])
     rows = tables["attacks"]
-    assert list(dict.fromkeys(rows["attack"])) == [FGSM, RANDOM_SIGN, FGSM_NATIVE, PGD]
+    assert tuple(dict.fromkeys(rows["attack"])) == ATTACKS
     for (attack, epsilon), part in rows.groupby(["attack", "epsilon"]):
-        positions = subject.sample if attack == PGD else subject.positions
+        positions = subject.sample if attack in CONTROLS else subject.positions
         assert np.array_equal(part["index"], digits.index[positions])
         assert np.array_equal(part["label"], digits.labels[positions])
         if epsilon == 0:
@@ -158,7 +169,70 @@ def test_the_tables_are_the_declared_ones(tables: Tables, subject: Subject, digi
         RANDOM_SIGN: [0, *EPSILONS],
         FGSM_NATIVE: [0.005, 0.015, 0.035, 0.05],
         PGD: list(EPSILONS),
+        PGD_RANDOM: [0.015],
+        PGD_MARGIN: [0.015],
     }
+
+
+def test_later_repeats_descend_on_the_sample_alone_to_the_same_end(
+    subject: Subject, tables: Tables
+) -> None:
+    later = replace(subject, run=Run(repeat=1, fold=0, seed=subject.run.seed))
+    first, again = (each["attacks"].query("attack == @PGD") for each in (tables, probed(later)))
+    sampled = first[first["index"].isin(later.images.index[later.sample])]
+    assert len(first) == 3 * 130 and len(again) == len(sampled) == 3 * 40
+    columns = ["epsilon", "index", "predicted"]
+    assert np.array_equal(again[columns], sampled[columns])
+
+
+def test_controls_are_art_s_descent_from_elsewhere_and_on_the_margin(
+    subject: Subject, tables: Tables
+) -> None:
+    learned, (batch,) = subject.classifier, subject.batches(subject.sample)
+    pixels, epsilon = learned.resize(batch.pixels), 0.015
+    expected = {}
+    np.random.seed((subject.run.seed, 0))
+    start = np.random.uniform(-epsilon, epsilon, (40, pixels[0].numel())).astype(np.float32)
+    for attack, moved in (
+        (PGD_RANDOM, (pixels + torch.from_numpy(start).view(pixels.shape)).clamp(0, 1)),
+        (PGD_MARGIN, pixels),
+    ):
+        for _ in range(10):
+            moved = moved.detach().requires_grad_()
+            logits = learned(moved)
+            loss = F.cross_entropy(logits, batch.labels)
+            if attack == PGD_MARGIN:
+                others = logits - 1e9 * F.one_hot(batch.labels, 10)
+                right = logits[torch.arange(40), batch.labels]
+                loss = (others.max(dim=1).values - right).mean()
+            (gradient,) = torch.autograd.grad(loss, moved)
+            moved = (moved + 0.25 * epsilon * gradient.sign()).clamp(0, 1)
+            moved = pixels + (moved - pixels).clamp(-epsilon, epsilon)
+        expected[attack] = learned(moved).softmax(dim=1).max(dim=1).values.detach()
+    for attack, confidence in expected.items():
+        rows = tables["attacks"].query("attack == @attack")
+        # A gradient next to 0 may change sign with the layout of memory.
+        close = np.isclose(rows["confidence"], confidence, atol=0.02)
+        assert close.mean() > 0.9, attack
+
+
+def test_gradients_and_margins_are_those_of_the_clean_images(
+    subject: Subject, tables: Tables, batch: Batch
+) -> None:
+    rows = tables["gradients"]
+    pixels = subject.classifier.resize(batch.pixels).requires_grad_()
+    for number in range(3):
+        loss = F.cross_entropy(subject.classifier(pixels[[number]]), batch.labels[[number]])
+        (gradient,) = torch.autograd.grad(loss, pixels)
+        assert rows["largest"][number] == pytest.approx(gradient.abs().max().item(), rel=1e-2)
+        zero = (gradient[number] == 0).double().mean().item()
+        assert rows["zero"][number] == pytest.approx(zero, abs=1e-3)
+    for row, prediction in zip(
+        rows.itertuples(index=False), tables["predictions"].itertuples(index=False), strict=True
+    ):
+        others = np.delete(prediction.logits, prediction.label)
+        assert row.margin == pytest.approx(prediction.logits[prediction.label] - others.max())
+        assert (row.index, row.label) == (prediction.index, prediction.label)
 
 
 @pytest.mark.parametrize("epsilon", [0.015, 0.02])
@@ -168,8 +242,11 @@ def test_logits_are_kept_at_one_epsilon(subject: Subject, epsilon: float) -> Non
     )
     rows = probed(few)["attacks"]
     kept = rows[rows["logits"].notna()]
-    assert set(zip(kept["attack"], kept["epsilon"], strict=True)) == {(FGSM, epsilon)}
-    assert len(kept) == 70
+    assert set(zip(kept["attack"], kept["epsilon"], strict=True)) == {
+        (FGSM, epsilon),
+        (PGD, epsilon),
+    }
+    assert len(kept) == 140
     shares = softmax(np.stack(kept["logits"]).astype(float), axis=1)
     assert np.array_equal(shares.argmax(axis=1), kept["predicted"])
     np.testing.assert_allclose(shares.max(axis=1), kept["confidence"], rtol=1e-5)
@@ -199,7 +276,7 @@ def test_probing_is_repeatable_and_leaves_the_network_alone(
     chosen = study(sample=4, steps=2)
     subject = Subject(chosen, chosen.runs[0], learned, wide, wide.positions("test")[:70])
     first, again = probed(subject), probed(subject)
-    for name in ("attacks", "perturbations"):
+    for name in ("attacks", "perturbations", "gradients"):
         RUN_TABLES[name].validate(first[name])
         pd.testing.assert_frame_equal(first[name], again[name])
     assert not any(weight.requires_grad for weight in learned.parameters())

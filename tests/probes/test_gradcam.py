@@ -60,6 +60,27 @@ def test_maps_are_the_paper_s(learned: Classifier, batch: Batch, layer: str, sid
     assert (expected == 0).any(), "some of the map is negative, so that the rectifier has work"
 
 
+def test_a_layer_may_be_a_convolution_inside_a_block(learned: Classifier, batch: Batch) -> None:
+    """As in the original: before normalisation, the shortcut and a ReLU that works in place."""
+    pixels, target = learned.resize(batch.pixels[:6]), torch.tensor([3, 0, 9, 5, 1, 7])
+    block = learned.network.layer2[0]
+    value = (pixels - learned.mean) / learned.std
+    for name in STAGES[:-3]:
+        value = getattr(learned.network, name)(value)
+    shortcut = block.downsample(value)
+    inner = block.conv2(block.aa(block.act1(block.drop_block(block.bn1(block.conv1(value))))))
+    leaf = inner.detach().clone().requires_grad_()
+    output = torch.relu(block.bn2(leaf) + shortcut)
+    top = learned.network.layer4(learned.network.layer3(output))
+    scores = learned.network.fc(learned.network.global_pool(top))
+    (gradient,) = torch.autograd.grad(scores[torch.arange(6), target].sum(), leaf)
+    weights = gradient.mean(dim=(2, 3), keepdim=True)
+    expected = (weights * inner).sum(dim=1).clamp(min=0)
+    maps = grad_cam(learned, pixels, layer="layer2.0.conv2", target=target)
+    assert torch.allclose(maps, expected, atol=1e-4 * expected.max().item())
+    assert (expected > 0).any()
+
+
 def test_explaining_touches_neither_weights_nor_pixels(learned: Classifier, batch: Batch) -> None:
     before = {name: tensor.clone() for name, tensor in learned.state_dict().items()}
     pixels = batch.pixels.clone()

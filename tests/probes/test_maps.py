@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -14,24 +15,18 @@ from analysis.networks.classifier import Classifier, build
 from analysis.probes import PROBES, Subject, Tables
 from analysis.probes.gradcam import grad_cam
 from analysis.probes.maps import IMAGES_FOR_STATISTICS, randomised
-from analysis.probes.measures import distributions, measures
+from analysis.probes.measures import distributions, doubled, measures, widened
 from analysis.results.schemas import RANDOM, RUN_TABLES, TRAINED
 from analysis.study import Network
 from tests.conftest import CPU, small_study
 
-STUDY = small_study()
+STUDY = small_study(attacks={"epsilons": [0, 0.02], "sample": 20})
 LAYERS = STUDY.maps.layers
 
 
 @pytest.fixture(scope="module")
-def masked(digits: Images) -> Images:
-    """The small digits with the pixels that are not black as their masks."""
-    return replace(digits, masks=digits.pixels[..., 0] > 60)
-
-
-@pytest.fixture(scope="module")
-def subject(learned: Classifier, masked: Images) -> Subject:
-    return Subject(STUDY, STUDY.runs[0], learned, masked, masked.positions("test"))
+def subject(learned: Classifier, digits: Images) -> Subject:
+    return Subject(STUDY, STUDY.runs[0], learned, digits, digits.positions("test"))
 
 
 @pytest.fixture(scope="module")
@@ -47,29 +42,30 @@ def tables(subject: Subject) -> Tables:
 
 
 def test_the_tables_are_the_declared_ones_and_explain_the_trained_network_s_predictions(
-    tables: Tables, subject: Subject, network: Classifier, masked: Images
+    tables: Tables, subject: Subject, network: Classifier, digits: Images
 ) -> None:
     for name in ("maps", "mean_maps"):
         RUN_TABLES[name].validate(tables[name])
     rows, positions = tables["maps"], subject.positions
     target = torch.tensor(tables["predictions"]["predicted"].to_numpy())
-    pixels = torch.tensor(masked.pixels[positions]).permute(0, 3, 1, 2) / 255
-    masks = torch.from_numpy(masked.masks[positions])
-    assert len(rows) == 2 * 2 * 130
+    pixels = torch.tensor(digits.pixels[positions]).permute(0, 3, 1, 2) / 255
+    assert len(rows) == 2 * (2 * 130 + 2 * 40)
     for weights, classifier in ((TRAINED, subject.classifier), (RANDOM, network)):
         for layer in LAYERS:
             found = rows.query("layer == @layer and weights == @weights")
-            assert np.array_equal(found["index"], masked.index[positions])
-            assert np.array_equal(found["label"], masked.labels[positions])
+            assert np.array_equal(found["index"], digits.index[positions])
+            assert np.array_equal(found["label"], digits.labels[positions])
             assert np.array_equal(found["target"], target)
             raw = grad_cam(classifier, classifier.resize(pixels), layer=layer, target=target)
-            for name, values in measures(raw, size=64, masks=masks).items():
+            # The cells of a ResNet lie at multiples of the stride.
+            centres = np.arange(raw.shape[1]) * 64 / raw.shape[1]
+            for name, values in measures(raw, positions=(centres, centres), size=64).items():
                 # A threshold may fall to the other side of a pixel in another batch.
                 close = np.isclose(found[name], values, atol=1e-3, equal_nan=True)
                 assert close.mean() > 0.98, (weights, layer, name)
             if weights == RANDOM:
                 continue
-            maps, labels = distributions(raw).numpy(), masked.labels[positions]
+            maps, labels = distributions(raw).numpy(), digits.labels[positions]
             for label in range(10):
                 present = [each for each in maps[labels == label] if not np.isnan(each).any()]
                 cells = tables["mean_maps"].query("layer == @layer and label == @label")
@@ -78,17 +74,40 @@ def test_the_tables_are_the_declared_ones_and_explain_the_trained_network_s_pred
                 assert set(cells["images"]) == {len(present)}
 
 
-def test_maps_that_are_zero_everywhere_are_missing(
-    subject: Subject, digits: Images, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("weights", "alter"), [("widened", widened), ("doubled", doubled)])
+def test_the_sample_s_maps_are_also_measured_altered(
+    tables: Tables, subject: Subject, digits: Images, weights: str, alter: Callable
 ) -> None:
-    """A class without any map has no mean map; without masks there is nothing on them."""
-    few = replace(subject, images=digits, positions=subject.positions[:20])
+    sample = subject.sample
+    pixels = torch.tensor(digits.pixels[sample]).permute(0, 3, 1, 2) / 255
+    known = tables["predictions"].set_index("index").loc[digits.index[sample]]
+    raw = grad_cam(
+        subject.classifier,
+        subject.classifier.resize(pixels),
+        layer=LAYERS[1],
+        target=torch.tensor(known["predicted"].to_numpy()),
+    )
+    found = tables["maps"].query("layer == @LAYERS[1] and weights == @weights")
+    assert np.array_equal(found["index"], known.index)
+    assert np.array_equal(found["target"], known["predicted"])
+    centres = np.arange(8) * 8.0
+    expected = measures(alter(raw), positions=(centres, centres), size=64)
+    for name in ("spread", "area", "offset"):
+        close = np.isclose(found[name], expected[name], atol=1e-3, equal_nan=True)
+        assert close.mean() > 0.95, name
+
+
+def test_maps_that_are_zero_everywhere_are_missing(
+    subject: Subject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A class without any map has no mean map."""
+    few = replace(subject, positions=subject.positions[:20])
     done = PROBES["predictions"](few, {})
     labels = done["predictions"]["label"].to_numpy()
 
     def zero_for_one_class(classifier: Classifier, pixels: Tensor, *, layer: str, target: Tensor):
         maps = grad_cam(classifier, pixels, layer=layer, target=target)
-        maps[labels == labels[0]] = 0
+        maps[torch.from_numpy(labels == labels[0])] = 0
         return maps
 
     monkeypatch.setattr("analysis.probes.maps.grad_cam", zero_for_one_class)
@@ -97,8 +116,7 @@ def test_maps_that_are_zero_everywhere_are_missing(
         RUN_TABLES[name].validate(table)
     assert labels[0] not in set(found["mean_maps"]["label"])
     missing = found["maps"].query("label == @labels[0]")
-    assert missing[["spread", "area", "offset", "inside", "pointed"]].isna().all(axis=None)
-    assert found["maps"]["cover"].isna().all()
+    assert missing[["spread", "area", "offset", "fragments"]].isna().all(axis=None)
 
 
 # ------------------------------------------------------------------------------ random weights

@@ -10,7 +10,8 @@ from scipy.stats import entropy
 from skimage.measure import label
 from torch import Tensor
 
-from analysis.probes.measures import measures
+from analysis.probes.measures import doubled, measures, widened
+from analysis.probes.positions import Positions
 
 
 def one_cell(side: int, row: int, column: int) -> Tensor:
@@ -26,17 +27,29 @@ def random_maps(side: int, count: int = 30) -> Tensor:
     return torch.rand(count, side, side, generator=generator) ** powers
 
 
-def upsampled(image: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Return a square map after linear interpolation along each axis, with the ends held."""
-    side = len(image)
-    down, across = ((np.arange(n) + 0.5) / n * side - 0.5 for n in (height, width))
-    rows = np.array([np.interp(across, np.arange(side), row) for row in image])
-    return np.array([np.interp(down, np.arange(side), row) for row in rows.T]).T
+def patches(maps: Tensor, size: int) -> Positions:
+    """Return the centres of cells that divide the input into equal parts."""
+    rows, columns = ((np.arange(n) + 0.5) / n * size - 0.5 for n in maps.shape[-2:])
+    return rows, columns
+
+
+def resnet(maps: Tensor, size: int) -> Positions:
+    """Return the centres of cells of a ResNet."""
+    rows, columns = (np.arange(n) * size / n for n in maps.shape[-2:])
+    return rows, columns
+
+
+def upsampled(image: np.ndarray, positions: Positions, size: int) -> np.ndarray:
+    """Return a map after linear interpolation along each axis, with the ends held."""
+    rows, columns = positions
+    wide = np.array([np.interp(np.arange(size), columns, row) for row in image])
+    return np.array([np.interp(np.arange(size), rows, column) for column in wide.T]).T
 
 
 @pytest.mark.parametrize("side", [4, 8])
 def test_a_flat_map_is_as_diffuse_as_can_be(side: int) -> None:
-    found = measures(torch.full((1, side, side), 0.2), size=128)
+    flat = torch.full((1, side, side), 0.2)
+    found = measures(flat, positions=patches(flat, 128), size=128)
     assert found["spread"] == pytest.approx(1, abs=1e-6)
     assert found["area"] == 1
     assert found["offset"] == pytest.approx(0, abs=1e-6)
@@ -46,21 +59,30 @@ def test_a_flat_map_is_as_diffuse_as_can_be(side: int) -> None:
 @pytest.mark.parametrize("side", [4, 8])
 def test_spread_is_scipy_s_entropy_and_offset_its_centre_of_mass(side: int) -> None:
     maps = random_maps(side)
-    found = measures(maps, size=64)
+    found = measures(maps, positions=resnet(maps, 64), size=64)
     for number, image in enumerate(maps.double().numpy()):
         expected = entropy(image.ravel()) / np.log(image.size)
         assert found["spread"][number] == pytest.approx(expected, abs=1e-4)
-        centre = (np.array(ndimage.center_of_mass(image)) + 0.5) / side * 2 - 1
-        assert found["offset"][number] == pytest.approx(np.hypot(*centre), abs=1e-4)
+        centre = np.array(ndimage.center_of_mass(image)) * 64 / side
+        assert found["offset"][number] * 32 == pytest.approx(np.hypot(*(centre - 31.5)), abs=1e-3)
+
+
+def test_the_middle_of_a_picture_is_not_the_middle_of_a_map() -> None:
+    """Cell 2 of a ResNet's four looks at the middle of the picture, half a pixel off."""
+    maps = one_cell(4, 2, 2)
+    for positions, offset in ((resnet(maps, 128), 0.5 / 64), (patches(maps, 128), 0.25)):
+        found = measures(maps, positions=positions, size=128)
+        assert found["offset"] == pytest.approx(offset * 2**0.5)
 
 
 @pytest.mark.parametrize("side", [4, 8])
 def test_area_and_fragments_equal_a_plain_computation(side: int) -> None:
     maps = random_maps(side)
-    found = measures(maps, size=64)
+    positions = resnet(maps, 64)
+    found = measures(maps, positions=positions, size=64)
     pieces = []
     for number, image in enumerate(maps.double().numpy()):
-        large = upsampled(image, 64, 64)
+        large = upsampled(image, positions, 64)
         above = large >= large.max() / 2
         assert found["area"][number] == pytest.approx(above.mean(), abs=3 / 64**2)
         # Pieces touch along an edge.
@@ -74,67 +96,58 @@ def test_area_and_fragments_equal_a_plain_computation(side: int) -> None:
 def test_maps_need_not_be_square() -> None:
     wide = torch.zeros(1, 8, 16)
     wide[0, 2, 12] = 1
-    found = measures(wide, size=64)
+    found = measures(wide, positions=patches(wide, 64), size=64)
     assert found["offset"] == pytest.approx(np.hypot(5 / 8 - 1, 25 / 16 - 1))
     assert (found["spread"], found["fragments"]) == (pytest.approx(0), 1)
 
 
 def test_a_map_of_zeros_is_missing_and_harms_no_other() -> None:
     maps = random_maps(8, count=3)
-    alone = measures(maps, size=64)
-    found = measures(torch.cat([maps[:1], torch.zeros(1, 8, 8), maps[1:]]), size=64)
+    positions = resnet(maps, 64)
+    alone = measures(maps, positions=positions, size=64)
+    with_zeros = torch.cat([maps[:1], torch.zeros(1, 8, 8), maps[1:]])
+    found = measures(with_zeros, positions=positions, size=64)
     for name, values in found.items():
         assert np.isnan(values[1]), name
         assert np.array_equal(np.delete(values, 1), alone[name], equal_nan=True), name
         assert values.dtype == np.float32
-    assert np.isnan(alone["inside"]).all() and not np.isnan(alone["fragments"]).any()
-    assert np.isnan(measures(random_maps(7), size=64)["fragments"]).all()
+    assert not np.isnan(alone["fragments"]).any()
+    small = random_maps(7)
+    assert np.isnan(measures(small, positions=resnet(small, 64), size=64)["fragments"]).all()
 
 
-# ------------------------------------------------------------------------------ on masks
+# ------------------------------------------------------------------------------ a known answer
 
 
-def box(top: int, bottom: int, left: int, right: int, *, side: int = 32) -> Tensor:
-    """Return one mask that fills a rectangle; the ends are not part of it."""
-    mask = torch.zeros(1, side, side, dtype=torch.bool)
-    mask[0, top:bottom, left:right] = True
-    return mask
+@pytest.mark.parametrize("side", [4, 7, 8])
+def test_a_widened_map_is_scipy_s_filter_keeps_its_mass_and_is_more_spread(side: int) -> None:
+    maps = random_maps(side)
+    found = widened(maps)
+    expected = ndimage.uniform_filter(maps.double().numpy(), size=(0, 3, 3), mode="nearest")
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+    assert torch.allclose(found.sum(dim=(1, 2)), maps.sum(dim=(1, 2)))
+    before, after = (
+        measures(each, positions=resnet(each, 64), size=64)["spread"] for each in (maps, found)
+    )
+    assert (after > before).all()
 
 
-def noise(count: int, side: int) -> Tensor:
-    return torch.rand(count, side, side, generator=torch.Generator().manual_seed(side))
-
-
-@pytest.mark.parametrize(("side", "height"), [(4, 32), (8, 32), (4, 20)])
-def test_inside_equals_a_plain_computation(side: int, height: int) -> None:
-    maps, masks = noise(10, side) ** 3, noise(10, 32)[:, :height] > 0.7
-    found = measures(maps, size=64, masks=masks)
-    np.testing.assert_allclose(found["cover"], masks.numpy().mean(axis=(1, 2)), rtol=1e-6)
-    for number, image in enumerate(maps.double().numpy()):
-        large = upsampled(image, height, 32)
-        expected = large[masks[number].numpy()].sum() / large.sum()
-        assert found["inside"][number] == pytest.approx(expected, abs=1e-5)
-
-
-# The middles of the cells of a 4×4 map are at 4, 12, 20 and 28 pixels of 32.
-@pytest.mark.parametrize(
-    ("mask", "expected"),
-    [
-        (box(8, 16, 16, 24), 1),
-        (box(0, 32, 0, 32), 1),
-        (box(12, 13, 20, 21), 1),
-        (box(13, 32, 0, 32), 0),
-        (box(0, 11, 0, 32), 0),
-        (box(0, 32, 21, 32), 0),
-        (box(0, 32, 0, 19), 0),
-        (box(8, 16, 16, 24)[:, :16], 0),
-        (box(4, 8, 16, 24)[:, :16], 1),
-    ],
-)
-def test_the_maximum_points_into_the_bounding_box_or_not(mask: Tensor, expected: int) -> None:
-    assert measures(one_cell(4, 1, 2), size=64, masks=mask)["pointed"] == expected
-
-
-def test_a_mask_without_a_pixel_has_missing_values() -> None:
-    found = measures(one_cell(4, 1, 1), size=64, masks=box(0, 0, 0, 0))
-    assert np.isnan([found["inside"], found["pointed"]]).all() and found["cover"] == 0
+def test_a_second_object_is_a_moved_copy() -> None:
+    """By half the map, to the side with more room; two cells' entropy is that of a coin."""
+    for side, place, copy in (
+        (4, (2, 2), (0, 0)),
+        (4, (1, 3), (3, 1)),
+        (8, (0, 4), (4, 0)),
+        (5, (2, 1), (0, 3)),
+    ):
+        found = doubled(one_cell(side, *place))
+        assert found.nonzero()[:, 1:].tolist() == sorted([list(place), list(copy)])
+        assert set(found[found > 0].tolist()) == {3}
+        spread = measures(found, positions=resnet(found, 64), size=64)["spread"]
+        assert spread == pytest.approx(np.log(2) / np.log(side**2))
+    # What leaves the map is lost.
+    maps = one_cell(4, 2, 2)
+    maps[0, 1, 2] = 1
+    assert doubled(maps)[0].nonzero().tolist() == [[0, 0], [1, 2], [2, 2]]
+    two = doubled(one_cell(8, 2, 2))
+    assert measures(two, positions=resnet(two, 64), size=64)["fragments"] == 2

@@ -122,7 +122,8 @@ def test_panels_are_what_art_and_grad_cam_give(learned: Classifier, digits: Imag
     clean = learned.resize(batch.pixels)
     fgsm = FastGradientMethod(art_classifier(learned), eps=EPSILON, batch_size=12)
     attacked = torch.from_numpy(fgsm.generate(clean.numpy(), batch.labels.numpy()))
-    across, down = ((np.arange(n) + 0.5) / n * 4 - 0.5 for n in (64, 32))
+    # Cell i of layer3 lies at pixel 16 i of the square input, whose rows are then halved.
+    pixels, cells = np.arange(64), 16 * np.arange(4)
     for name, seen, target in (
         ("clean_map", clean, predicted),
         ("attacked_map", attacked, attacked_predicted),
@@ -131,14 +132,16 @@ def test_panels_are_what_art_and_grad_cam_give(learned: Classifier, digits: Imag
         assert [image is None for image in drawn[name]] == [image.max() == 0 for image in maps]
         for content, image in zip(drawn[name], maps, strict=True):
             if content is not None:
-                wide = np.array([np.interp(across, np.arange(4), line) for line in image])
-                large = np.array([np.interp(down, np.arange(4), line) for line in wide.T]).T
+                wide = np.array([np.interp(pixels, cells, line) for line in image])
+                square = np.array([np.interp(pixels, cells, line) for line in wide.T]).T
+                picture = Image.fromarray(square.astype(np.float32))
+                large = np.asarray(picture.resize((64, 32), Image.Resampling.BILINEAR))
                 veil = decoded(content)
                 assert len(np.unique(veil[..., :3].reshape(-1, 3), axis=0)) == 1
                 np.testing.assert_allclose(veil[..., 3], 171 * large / large.max(), atol=1.5)
     perturbation = (0.5 + 20 * (attacked - clean)).clamp(0, 1)
-    for name, pixels in (("attacked", attacked), ("perturbation", perturbation)):
-        expected = pixels.permute(0, 2, 3, 1) * 255
+    for name, shown in (("attacked", attacked), ("perturbation", perturbation)):
+        expected = shown.permute(0, 2, 3, 1) * 255
         found = np.stack([decoded(content) for content in drawn[name]])
         np.testing.assert_allclose(found, expected, atol=0.51)
     assert np.array_equal(np.stack([decoded(one) for one in drawn["clean"]]), tinted[960:972])

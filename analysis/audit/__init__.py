@@ -1,0 +1,1 @@
+"""The page on which people read suspected labels, without label and prediction."""
