@@ -172,8 +172,8 @@ class Attacks(Section):
     ``epsilons`` are those of FGSM and of random signs on every evaluated image, rising from 0, and
     ``native_epsilons`` those of FGSM before the resize. PGD, in ``steps`` steps, and the measures
     of the perturbations use ``sample_epsilons`` on a random sample of ``sample`` groups of images,
-    the same for every run; in the first repeat PGD is run on every evaluated image. Logits under
-    FGSM and PGD are kept at ``logits_epsilon``, where the controls of PGD are run on the sample.
+    the same for every run. Logits under FGSM are kept at ``logits_epsilon``; there, in the first
+    repeat, PGD is run on every evaluated image, and its controls on the sample.
     """
 
     epsilons: Annotated[tuple[Share, ...], Field(min_length=2, max_length=100)]
@@ -213,8 +213,8 @@ class Paper(Section):
     ``images`` names the images in a few words and ``data`` in sentences, with the keys of works in
     ``references.bib`` to cite for them in ``cites``; ``caveat`` says what they may not stand for,
     ``recipe`` how the recipe of training was chosen, ``thresholds`` when the thresholds of the
-    claims were fixed, ``changes`` which tests were changed after their results were known, and
-    ``exploratory`` what that means for the verdicts.
+    claims were fixed, ``readers`` who read the images of the audit, ``changes`` which tests were
+    changed after their results were known, and ``exploratory`` what that means for the verdicts.
     """
 
     subtitle: Annotated[str, Field(max_length=200), AfterValidator(_plain)] = ""
@@ -226,6 +226,7 @@ class Paper(Section):
     caveat: Paragraph = ""
     recipe: Paragraph = ""
     thresholds: Paragraph = ""
+    readers: Paragraph = ""
     changes: tuple[Change, ...] = ()
     exploratory: Paragraph = ""
 

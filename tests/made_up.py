@@ -10,7 +10,15 @@ import pandas as pd
 from analysis import study as studies
 from analysis.results import status
 from analysis.results.records import Analysis, RunRecord, Training
-from analysis.results.schemas import FGSM, FGSM_NATIVE, PGD, RANDOM, RANDOM_SIGN, TRAINED
+from analysis.results.schemas import (
+    FGSM,
+    FGSM_NATIVE,
+    MAPPED,
+    PGD,
+    PGD_MARGIN,
+    PGD_RANDOM,
+    RANDOM_SIGN,
+)
 from analysis.results.store import Store
 from analysis.study import Run, Study
 
@@ -66,19 +74,26 @@ def _outcome(logits: np.ndarray) -> dict[str, object]:
     }
 
 
+def attributes(rows: pd.DataFrame) -> pd.DataFrame:
+    index = rows["index"].to_numpy()
+    numbers = pd.DataFrame({"index": index, "attribute": "brightness", "number": index / 100})
+    colours = pd.DataFrame({"index": index, "attribute": "colour", "number": np.nan})
+    colours["category"] = np.where(index % 3 == 0, "red", "green")
+    found = pd.concat([numbers.assign(category=""), colours], ignore_index=True)
+    return found.astype({"category": "str"})
+
+
 def maps(study: Study, rows: pd.DataFrame, *, seed: int) -> dict[str, pd.DataFrame]:
     generator = np.random.default_rng(seed)
     tables = []
     for layer in study.maps.layers:
-        for weights in (TRAINED, RANDOM):
+        for weights in MAPPED:
             columns = {"layer": layer, "weights": weights}
             columns |= {name: rows[name].to_numpy() for name in ("index", "label")}
             columns["target"] = rows["predicted"].to_numpy()
             for measure in ("spread", "area", "offset"):
                 columns[measure] = generator.random(len(rows)).astype(np.float32)
             columns["fragments"] = np.float32(1)
-            for measure in ("inside", "cover", "pointed"):
-                columns[measure] = np.float32(np.nan)
             tables.append(pd.DataFrame(columns))
     cells = [
         (layer, label, row, column, 1 / 16, 1)
@@ -102,13 +117,7 @@ def attacks(study: Study, rows: pd.DataFrame, *, seed: int) -> dict[str, pd.Data
         (PGD, settings.sample_epsilons),
     ):
         for epsilon in epsilons:
-            logits = np.stack(rows["logits"].to_list())
-            moved = generator.normal(size=logits.shape).astype(np.float32) * (epsilon > 0)
-            part = pd.DataFrame(
-                {"attack": attack, "epsilon": float(epsilon)}
-                | {name: rows[name].to_numpy() for name in ("index", "label")}
-                | _outcome(logits + 2 * moved)
-            )
+            part = _attacked(rows, attack, epsilon, generator)
             if (attack, epsilon) != (FGSM, settings.logits_epsilon):
                 part["logits"] = None
             tables.append(part.iloc[: len(part) // 2] if attack == PGD else part)
@@ -116,6 +125,33 @@ def attacks(study: Study, rows: pd.DataFrame, *, seed: int) -> dict[str, pd.Data
     numbers = dict.fromkeys(("mean", "q05", "median", "q95"), 0.9)
     changes = pd.DataFrame([keys | numbers | {"images": 10}])
     return {"attacks": pd.concat(tables, ignore_index=True), "perturbations": changes}
+
+
+def controls(study: Study, rows: pd.DataFrame, *, seed: int) -> dict[str, pd.DataFrame]:
+    generator = np.random.default_rng(seed + 1)
+    tables = []
+    for attack in (PGD, PGD_RANDOM, PGD_MARGIN):
+        part = _attacked(rows, attack, study.attacks.logits_epsilon, generator)
+        if attack != PGD:
+            part = part.iloc[: len(part) // 2].assign(logits=None)
+        tables.append(part)
+    gradients = rows[["index", "label"]].assign(largest=np.float32(0.1), zero=0.0)
+    return {
+        "controls": pd.concat(tables, ignore_index=True),
+        "gradients": gradients.assign(margin=np.float32(2)),
+    }
+
+
+def _attacked(
+    rows: pd.DataFrame, attack: str, epsilon: float, generator: np.random.Generator
+) -> pd.DataFrame:
+    logits = np.stack(rows["logits"].to_list())
+    moved = generator.normal(size=logits.shape).astype(np.float32) * (epsilon > 0)
+    return pd.DataFrame(
+        {"attack": attack, "epsilon": float(epsilon)}
+        | {name: rows[name].to_numpy() for name in ("index", "label")}
+        | _outcome(logits + 2 * moved)
+    )
 
 
 def add_run(
@@ -133,9 +169,11 @@ def add_run(
     seed = run.seed + 1000 * int(weights[0], 16)
     rows = predictions(chosen, classes=classes, seed=seed)
     made = {
+        "attributes": lambda: {"attributes": attributes(rows)},
         "predictions": lambda: {"predictions": rows},
         "maps": lambda: maps(study, rows, seed=seed),
         "attacks": lambda: attacks(study, rows, seed=seed),
+        "controls": lambda: controls(study, rows, seed=seed),
     }
     epochs = len(study.training.sizes)
     record = RunRecord(
@@ -163,6 +201,7 @@ def add_run(
                 **PROVENANCE,
             )
             for name in analyses
+            if name in status.wanted(study, run.repeat)
         },
     )
     store.write_run(record)

@@ -25,6 +25,7 @@ Command = Callable[..., tuple[int, str, str]]
         (["run", "demos"], 1, "the nearest is 'demo'"),
         (["verify", "nothing-like-it"], 1, "There is no study"),
         (["claims"], 2, "Missing argument"),
+        (["audit", "demos"], 1, "the nearest is 'demo'"),
         (["runn", "demo"], 2, "No such command"),
         (["run", "demo", "--devise", "cpu"], 2, "No such option"),
         (["run", "demo/../demo"], 1, "There is no study"),

@@ -64,6 +64,15 @@ def test_weights_trained_again_leave_every_analysis_valid(finished: Playground) 
     assert opened(finished).problems == {}
 
 
+def test_attributes_are_measured_without_weights(finished: Playground) -> None:
+    tables = finished.tables()
+    shutil.rmtree(finished.folder / "cache")
+    for path in finished.results.glob("r*/attributes*"):
+        path.unlink()
+    run(finished)
+    assert finished.tables() == tables and not finished.weights()
+
+
 def forget_weights(found: Store) -> str | None:
     """Write the first run as one whose tensors were never identified; return their digest."""
     record = found.runs["r0f0"]

@@ -151,14 +151,14 @@ def test_a_missing_key_is_named(read: Read) -> None:
     ("old", "new", "touched"),
     [
         ("learning_rate = 2e-3", "learning_rate = 1e-3", {"training"}),
-        ("seed = 3", "seed = 4", {"training", "predictions", "maps", "attacks"}),
-        ("test = 60", "test = 61", {"training", "predictions", "maps", "attacks"}),
+        ("seed = 3", "seed = 4", {"training", *status.ANALYSES}),
+        ("test = 60", "test = 61", {"training", *status.ANALYSES}),
         ('"layer2.0", "layer1.0"', '"layer2.0"', {"maps"}),
-        ("steps = 2", "steps = 3", {"attacks"}),
+        ("steps = 2", "steps = 3", {"attacks", "controls"}),
         ("repeats = 2", "repeats = 3", set()),
         ("resamples = 100", "resamples = 200", set()),
         ("A study that", "Another that", set()),
-        ("show = true", 'show = false, noun = "digit"', set()),
+        ("show = true", 'show = false, noun = "digit", sequence = true', set()),
         ("precision", "precision", set()),
     ],
 )

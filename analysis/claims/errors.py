@@ -167,7 +167,7 @@ def persistence(evidence: Evidence) -> Finding:
         raise NotTested(f"needs two repeats, not {repeats}")
     errors = errors[..., ~np.isnan(errors[0]).any(axis=0)]
     pairs = [(a, b) for a in range(repeats) for b in range(repeats) if a < b]
-    return Finding.of(correlations(errors, errors, pairs))
+    return Finding.of_correlation(correlations(errors, errors, pairs))
 
 
 @test(

@@ -98,7 +98,10 @@ def _findings(claims: Claims, found: Evidence) -> tuple[dict[str, Finding], dict
     findings, untested = {}, {}
     for claim in claims.claims:
         try:
-            findings[claim.id] = _found(claim.id, claim.test, claim.parameters, found)
+            finding = _found(claim.id, claim.test, claim.parameters, found)
+            if claim.side == "above" and finding.limit <= (claim.threshold or 0):
+                raise NotTested(f"an effect above the threshold is impossible: {finding.limited}")
+            findings[claim.id] = finding
         except NotTested as reason:
             untested[claim.id] = Judgement(verdict="not tested", reason=str(reason))
     return findings, untested

@@ -29,11 +29,16 @@ _UNDEFINED = 0.001
 
 @dataclass(frozen=True)
 class Finding:
-    """The result of a test; ``reason`` names assumptions, ``reported`` numbers decide nothing."""
+    """The result of a test; ``reason`` names assumptions, ``reported`` numbers decide nothing.
+
+    No effect above ``limit`` is possible on these data, for the reason ``limited``.
+    """
 
     effect: Measured
     reported: tuple[Reported, ...] = ()
     reason: str = ""
+    limit: float = np.inf
+    limited: str = ""
 
     @classmethod
     def of(
@@ -54,6 +59,19 @@ class Finding:
                 f"{len(values) - 1} resamples"
             )
         return cls(Replicates(float(values[0]), values[1:][~missing[1:]]), reported, reason)
+
+    @classmethod
+    def of_correlation(cls, values: np.ndarray) -> Finding:
+        """Return the finding of a correlation and its replicates, (1 + B,).
+
+        Replicates may be undefined, where noise leaves no variance: then it may be anything. Raises
+        ``NotTested`` if the estimate is.
+        """
+        missing = ~np.isfinite(values)
+        if missing[0]:
+            raise NotTested("too few images: noise leaves no variance to correlate")
+        known = values[1:][~missing[1:]]
+        return cls(Replicates(float(values[0]), known, int(missing.sum()), limits=(-1, 1)))
 
 
 @dataclass(frozen=True)

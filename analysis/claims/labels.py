@@ -18,7 +18,6 @@ _PHRASES = {
 }
 _TEMPLATES = {
     "classes": "{}",
-    "left_out": "{} left out",
     "measure": "{}",
     "layer": "{}",
     "attack": "{}",
@@ -39,6 +38,9 @@ def of(choice: Choice) -> str:
         classes, others = choice.parameters["classes"], changes.pop("others")
         changes.pop("classes", None)
         words.append(f"{listed(classes)} against {listed(others)}")
+    if "left_out" in changes:
+        changes.pop("left_out")
+        words.append(f"{listed(list(changes.pop('classes', ())))} alone")
     return ", ".join([*words, *(_phrase(key, value) for key, value in changes.items())])
 
 

@@ -36,10 +36,16 @@ class Measured(Protocol):
 
 @dataclass(frozen=True)
 class Replicates:
-    """An estimate and its bootstrap replicates, (B,), with percentile intervals."""
+    """An estimate and its bootstrap replicates, (B,), with percentile intervals.
+
+    Of ``undefined`` further replicates nothing is known but that they lie within ``limits``: they
+    count as the lower limit where a lower bound is sought, and as the upper one where an upper is.
+    """
 
     value: float
     drawn: np.ndarray
+    undefined: int = 0
+    limits: tuple[float, float] = (-np.inf, np.inf)
 
     @property
     def error(self) -> float:
@@ -52,16 +58,20 @@ class Replicates:
 
     def bounds(self, alpha: float) -> tuple[float, float]:
         """Return the quantiles ``alpha`` and 1 − ``alpha``."""
-        low, high = np.quantile(self.drawn, [alpha, 1 - alpha])
-        return float(low), float(high)
+        lower, upper = (np.append(self.drawn, [end] * self.undefined) for end in self.limits)
+        return float(np.quantile(lower, alpha)), float(np.quantile(upper, 1 - alpha))
 
     def p_above(self, threshold: float) -> float:
         """Return the share of replicates that are not above, the estimate counted among them."""
-        return float((1 + np.sum(self.drawn <= threshold)) / (1 + len(self.drawn)))
+        return self._p(self.drawn <= threshold)
 
     def p_below(self, threshold: float) -> float:
         """Return the share of replicates that are not below, the estimate counted among them."""
-        return float((1 + np.sum(self.drawn >= threshold)) / (1 + len(self.drawn)))
+        return self._p(self.drawn >= threshold)
+
+    def _p(self, beyond: np.ndarray) -> float:
+        least = 1 + self.undefined
+        return float((least + beyond.sum()) / (least + len(beyond)))
 
 
 @dataclass(frozen=True)

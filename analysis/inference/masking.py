@@ -35,7 +35,9 @@ def tables(evidence: Evidence) -> dict[str, pd.DataFrame]:
         column: float((predicted[name] == evidence.label)[sample].mean())
         for name, column in _COLUMNS.items()
     }
-    largest, margin = evidence.gradients["largest"], evidence.gradients["margin"]
+    # Repeats after the first have no gradients.
+    known = ~np.isnan(evidence.gradients["largest"])
+    largest, margin = (evidence.gradients[name][known] for name in ("largest", "margin"))
     row = {
         "images": largest.size,
         "zero": float((largest == 0).mean()),

@@ -52,7 +52,14 @@ def attack(subject: Subject, done: Tables) -> Tables:
             moved = perturbed(before, direction, epsilons[attack])
             logits_at = kept if attack == FGSM else None
             rows[attack].append(
-                outcomes(subject, batch, moved, epsilons=epsilons[attack], logits_at=logits_at)
+                outcomes(
+                    subject,
+                    batch,
+                    moved,
+                    probe="attacks",
+                    epsilons=epsilons[attack],
+                    logits_at=logits_at,
+                )
             )
     rows[PGD], changes = _sampled(subject, art)
     tables = [
@@ -80,7 +87,7 @@ def _sampled(
             descend(art, pixels, batch.labels, epsilon=epsilon, steps=settings.steps)
             for epsilon in epsilons
         ]
-        rows.append(outcomes(subject, batch, descended, epsilons=epsilons))
+        rows.append(outcomes(subject, batch, descended, probe="attacks", epsilons=epsilons))
         moved = [
             (attack, before, perturbed(before, direction, epsilons))
             for attack, before, direction in one_step(art, batch, generator=generator)
@@ -99,10 +106,14 @@ def outcomes(
     batch: Batch,
     moved: Iterable[Tensor],
     *,
+    probe: str,
     epsilons: Sequence[float],
     logits_at: float | None = None,
 ) -> pd.DataFrame:
-    """Return rows for the pixels of a batch ``moved`` by each ε, with the logits at one ε."""
+    """Return rows for the pixels of a batch ``moved`` by each ε, with the logits at one ε.
+
+    Raises ``UserError`` that names the ``probe`` if a logit is not finite.
+    """
     count = len(batch.index)
     # Filled in place: small tensors kept between large ones would leave holes in memory that no
     # large one fits into again, as many as there are forward passes.
@@ -110,7 +121,7 @@ def outcomes(
     predicted = torch.empty_like(confidence, dtype=torch.long)
     kept: list[np.ndarray | None] = []
     for number, (epsilon, pixels) in enumerate(zip(epsilons, moved, strict=True)):
-        logits = subject.logits(pixels, probe="attacks")
+        logits = subject.logits(pixels, probe=probe)
         confidence[number], predicted[number] = logits.softmax(dim=1).max(dim=1)
         kept += list(logits.cpu().numpy()) if epsilon == logits_at else [None] * count
     return pd.DataFrame(

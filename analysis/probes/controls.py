@@ -31,7 +31,9 @@ def control(subject: Subject, done: Tables) -> Tables:
     gradients = []
 
     def keep(attack: str, batch: Batch, moved: Tensor) -> None:
-        found = outcomes(subject, batch, [moved], epsilons=[epsilon], logits_at=epsilon)
+        found = outcomes(
+            subject, batch, [moved], probe="controls", epsilons=[epsilon], logits_at=epsilon
+        )
         rows.append(found.assign(attack=attack))
 
     for batch, clean in subject.batches_with(done["predictions"]):

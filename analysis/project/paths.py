@@ -42,6 +42,11 @@ def pictures() -> Path:
     return ROOT / "build" / "pictures"
 
 
+def simulation() -> Path:
+    """Return the file of how often verdicts and intervals are wrong on made-up data."""
+    return ROOT / "build" / "simulation.csv"
+
+
 def local() -> Path:
     """Return the folder of what must not leave this machine, which git ignores."""
     return ROOT / "build" / "local"

@@ -21,6 +21,7 @@ from filelock import FileLock, Timeout
 from analysis.project import files, paths
 from analysis.project.errors import UserError, nearest
 from analysis.results import status, tables
+from analysis.results.derived_schemas import DERIVED_TABLES
 from analysis.results.records import (
     Analysis,
     Broken,
@@ -29,7 +30,7 @@ from analysis.results.records import (
     TableEntry,
     damaged,
 )
-from analysis.results.schemas import DERIVED_TABLES, RUN_TABLES
+from analysis.results.schemas import RUN_TABLES
 from analysis.study import Run, Study, names
 
 RUN, CLAIMS, LOCK, SUPERSEDED = "run.json", "claims.json", ".lock", "superseded"

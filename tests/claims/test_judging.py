@@ -1,156 +1,159 @@
-"""From replicates to verdicts: every side and boundary, what would turn them, and power."""
+"""From effects to verdicts: every side and boundary, levels that share an error rate, and power."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 from scipy.stats import norm
+from statsmodels.stats.multitest import multipletests
 
-from analysis.claims.judging import POWER, Finding, Rule, combined, reported
+from analysis.claims.judging import POWER, Finding, Rule, holm, reported
+from analysis.inference.effects import Range, Replicates
 from analysis.inference.evidence import NotTested
-from analysis.results.records import Part, Verdict
+from analysis.results.records import Effect, Verdict
 
 SIDES = ("above", "below", "within")
-LEVEL, WIDE = 0.9, 0.98
+LEVEL, ALPHA = 0.9, 0.01
 
 
-def rule(side: str, threshold: float) -> Rule:
-    return Rule(side, threshold, LEVEL, simultaneous=WIDE)
+def evenly(low: float, high: float) -> Replicates:
+    """Return replicates whose bounds at ``ALPHA`` are exactly these."""
+    reach = (high - low) / (1 - 2 * ALPHA) * ALPHA
+    return Replicates((low + high) / 2, np.linspace(low - reach, high + reach, 1001))
 
 
-def evenly(low: float, high: float, *, effect: float | None = None) -> np.ndarray:
-    """Return an estimate and replicates whose simultaneous interval is exactly this."""
-    reach = (high - low) / WIDE * (1 - WIDE) / 2
-    replicates = np.linspace(low - reach, high + reach, 1001)
-    return np.append((low + high) / 2 if effect is None else effect, replicates)
-
-
-def normal(effect: float, error: float) -> np.ndarray:
+def normal(effect: float, error: float, *, count: int = 2000) -> Replicates:
     """Return an estimate and the quantiles of a normal distribution about it."""
-    return np.append(effect, effect + error * norm.ppf((np.arange(2000) + 0.5) / 2000))
+    return Replicates(effect, effect + error * norm.ppf((np.arange(count) + 0.5) / count))
 
 
-def judged(side: str, threshold: float, low: float, high: float) -> Part:
-    return rule(side, threshold).judge("part", evenly(low, high))
+def judged(side: str, threshold: float, effect: Replicates) -> tuple[Verdict, Effect]:
+    return Rule(side, threshold).judge(effect, level=LEVEL, alpha=ALPHA)
 
 
 @pytest.mark.parametrize(
     "side, threshold, low, high, verdict",
     [
-        ("above", 1.0, 1.1, 1.3, "supported"),
-        ("above", 1.0, 0.7, 0.9, "refuted"),
-        ("above", 1.0, 0.9, 1.1, "inconclusive"),
-        ("above", -1.0, -0.9, 0.5, "supported"),
-        ("below", -0.1, -0.3, -0.2, "supported"),
-        ("below", -0.1, -0.05, 0.3, "refuted"),
-        ("below", -0.1, -0.3, 0.3, "inconclusive"),
-        ("within", 0.5, -0.4, 0.3, "supported"),
-        ("within", 0.5, 0.1, 0.4, "supported"),
-        ("within", 0.5, 0.6, 0.8, "refuted"),
-        ("within", 0.5, -0.8, -0.6, "refuted"),
-        ("within", 0.5, 0.4, 0.6, "inconclusive"),
-        ("within", 0.5, -0.6, -0.4, "inconclusive"),
-        ("within", 0.5, -0.9, 0.9, "inconclusive"),
+        ("above", 1.0, 1.1, 1.3, "holds"),
+        ("above", 1.0, 0.7, 0.9, "does not hold"),
+        ("above", 1.0, 0.9, 1.1, "undecided"),
+        ("above", -1.0, -0.9, 0.5, "holds"),
+        ("below", -0.1, -0.3, -0.2, "holds"),
+        ("below", -0.1, -0.05, 0.3, "does not hold"),
+        ("below", -0.1, -0.3, 0.3, "undecided"),
+        ("within", 0.5, -0.4, 0.3, "holds"),
+        ("within", 0.5, 0.1, 0.4, "holds"),
+        ("within", 0.5, 0.6, 0.8, "does not hold"),
+        ("within", 0.5, -0.8, -0.6, "does not hold"),
+        ("within", 0.5, 0.4, 0.6, "undecided"),
+        ("within", 0.5, -0.6, -0.4, "undecided"),
+        ("within", 0.5, -0.9, 0.9, "undecided"),
     ],
 )
-def test_a_verdict_needs_the_whole_interval_on_one_side(
+def test_a_verdict_needs_its_bound_beyond_the_threshold(
     side: str, threshold: float, low: float, high: float, verdict: Verdict
 ) -> None:
-    assert judged(side, threshold, low, high).verdict == verdict
+    found, effect = judged(side, threshold, evenly(low, high))
+    assert found == verdict
+    assert (effect.adjusted_low, effect.adjusted_high) == pytest.approx((low, high))
+    assert (effect.p <= effect.level) == (verdict != "undecided")
 
 
-@pytest.mark.parametrize(
-    "side, threshold, end",
-    [("above", 0.25, 0.25), ("below", 0.25, 0.25), ("within", 0.25, 0.25), ("within", 0.25, -0.25)],
-)
-def test_an_interval_that_only_reaches_the_threshold_decides_nothing(
-    side: str, threshold: float, end: float
-) -> None:
-    # Replicates that are all alike have both ends there, exactly.
-    values = np.full(101, end)
-    assert rule(side, threshold).judge("part", values).verdict == "inconclusive"
-    just = {
-        rule(side, threshold).judge("part", np.full(101, np.nextafter(end, to))).verdict
-        for to in (-1, 1)
-    }
-    assert just == {"supported", "refuted"}
+@pytest.mark.parametrize("side", SIDES)
+def test_the_verdict_is_that_of_bounds_and_of_p(side: str) -> None:
+    """Random intervals and thresholds: a claim is decided where a bound is beyond its threshold."""
+    generator, seen = np.random.default_rng(0), set()
+    for _ in range(300):
+        effect = normal(generator.uniform(-1, 1), generator.choice([0.02, 0.3]))
+        threshold = generator.uniform(0.05 if side == "within" else -1, 1)
+        verdict, found = judged(side, threshold, effect)
+        low, high = found.adjusted_low, found.adjusted_high
+        t = threshold
+        least, most = {"above": (t, np.inf), "below": (-np.inf, t), "within": (-t, t)}[side]
+        # Of 2000 replicates, 20 are beyond a bound.
+        if min(abs(end - t) for end in (low, high, -low, -high)) < 0.01:
+            continue
+        inside, outside = least < low and high < most, low > most or high < least
+        expected = "holds" if inside else "does not hold" if outside else "undecided"
+        assert verdict == expected
+        seen.add(verdict)
+    assert seen == {"holds", "does not hold", "undecided"}
 
 
-def test_the_verdict_rests_on_the_wider_interval_and_both_are_kept() -> None:
-    values = normal(1.0, 0.1)
-    part = rule("above", 0.8).judge("part", values)
-    ends = (part.low, part.high, part.simultaneous_low, part.simultaneous_high)
+@pytest.mark.parametrize("side", SIDES)
+def test_an_effect_on_the_threshold_decides_nothing(side: str) -> None:
+    verdict, found = judged(side, 0.25, Replicates(0.25, np.full(1000, 0.25)))
+    assert verdict == "undecided" and found.p == 1
+
+
+def test_the_ordinary_interval_and_the_estimate_decide_nothing() -> None:
+    verdict, found = judged("above", 0.8, normal(1.0, 0.1))
+    ends = (found.low, found.high, found.adjusted_low, found.adjusted_high)
     expected = [1 + 0.1 * z for z in norm.ppf([0.05, 0.95, 0.01, 0.99])]
     assert ends == pytest.approx(expected, abs=1e-3)
-    # The ordinary interval lies above 0.8, the one for all claims together does not.
-    assert part.low > 0.8 > part.simultaneous_low
-    assert part.verdict == "inconclusive"
-    assert part.effect == 1.0
-    assert part.standard_error == pytest.approx(0.1, rel=0.01)
+    # The ordinary interval lies above 0.8, the bound at the level of the claim does not.
+    assert found.low > 0.8 > found.adjusted_low and verdict == "undecided"
+    assert found.p == pytest.approx(norm.sf(2), abs=1e-3)
+    assert (found.value, found.level) == (1.0, ALPHA)
+    assert found.standard_error == pytest.approx(0.1, rel=0.01)
+    drawn = evenly(1.1, 1.3).drawn
+    assert judged("above", 1.0, Replicates(-50.0, drawn))[0] == "holds"
 
 
-def test_the_estimate_is_no_replicate_and_a_few_undefined_ones_are_left_out() -> None:
-    part = rule("above", 1.0).judge("part", evenly(1.1, 1.3, effect=-50.0))
-    assert part.verdict == "supported" and part.effect == -50 and part.standard_error < 0.2
-    part = rule("above", 0.5).judge("part", np.append(normal(1.0, 0.1), [np.nan, np.inf]))
-    plain = rule("above", 0.5).judge("part", normal(1.0, 0.1))
-    assert part.standard_error == pytest.approx(plain.standard_error)
-    assert part.simultaneous_low == pytest.approx(plain.simultaneous_low, abs=2e-3)
-    assert np.isfinite([part.simultaneous_high, part.high, *part.turns_at]).all()
+def test_every_measure_of_an_effect_is_judged_alike() -> None:
+    generator = np.random.default_rng(0)
+    errors = 0.01 * generator.normal(size=(501, 4)) + np.array([0.05, 0.06, 0.07, 0.2])
+    errors[0] = 0.05, 0.06, 0.07, 0.2
+    effect = Range(errors, np.zeros(4))
+    for side, threshold, verdict in (
+        ("above", 0.05, "holds"),
+        ("above", 0.15, "undecided"),
+        ("below", 0.05, "does not hold"),
+        ("below", 0.3, "holds"),
+        ("within", 0.3, "holds"),
+        ("within", 0.05, "does not hold"),
+    ):
+        found, content = judged(side, threshold, effect)
+        assert found == verdict, (side, threshold)
+        assert (content.adjusted_low, content.adjusted_high) == effect.bounds(ALPHA)
 
 
 @pytest.mark.parametrize("odd", [np.nan, np.inf, -np.inf])
 def test_an_effect_without_a_value_or_with_too_few_is_not_tested(odd: float) -> None:
-    with pytest.raises(NotTested, match="too few images: 9 is not defined$"):
-        Finding({"8": np.ones(5), "9": np.array([odd, 1, 1])}).defined()
+    with pytest.raises(NotTested, match="too few images: the effect is not defined$"):
+        Finding.of(np.array([odd, 1, 1]))
     values = np.ones(2001)
     values[[5, 6]] = odd
-    finding = Finding({"ratio": values})
-    assert finding.defined() is finding
+    assert len(Finding.of(values).effect.drawn) == 1998
     values[7] = odd
-    with pytest.raises(NotTested, match="ratio is not defined in 3 of 2000 resamples"):
-        finding.defined()
+    with pytest.raises(NotTested, match="the effect is not defined in 3 of 2000 resamples"):
+        Finding.of(values)
 
 
-def random_intervals(side: str, count: int) -> list[tuple[float, float, float]]:
-    """Return thresholds and intervals that give every verdict."""
-    generator = np.random.default_rng(0)
-    ends = np.sort(generator.uniform(-1, 1, (count, 2)), axis=1)
-    # Some narrow, so that they lie on one side.
-    ends[::2, 1] = ends[::2, 0] + 0.1 * (ends[::2, 1] - ends[::2, 0])
-    thresholds = generator.uniform(0.05 if side == "within" else -1, 1, count)
-    return [(float(t), *map(float, pair)) for t, pair in zip(thresholds, ends, strict=True)]
+@pytest.mark.parametrize("seed", range(4))
+def test_levels_are_those_of_holms_procedure(seed: int) -> None:
+    generator = np.random.default_rng(seed)
+    p = {str(k): float(value) for k, value in enumerate(generator.beta(0.3, 4, 13))}
+    levels = holm(p, alpha=0.05)
+    decided = multipletests(list(p.values()), alpha=0.05, method="holm")[0]
+    assert [p[name] <= levels[name] for name in p] == list(decided)
+    # The level of the first that is not decided is that of all others.
+    number = sum(decided)
+    rest = {levels[name] for name, one in zip(p, decided, strict=True) if not one}
+    assert rest <= {0.05 / (13 - number)} if number < 13 else not rest
 
 
-@pytest.mark.parametrize("side", SIDES)
-def test_the_verdict_turns_at_the_turning_points_and_nowhere_before(side: str) -> None:
-    seen = set()
-    for threshold, low, high in random_intervals(side, 60):
-        part = judged(side, threshold, low, high)
-        seen.add((part.verdict, len(part.turns_at)))
-        for point in part.turns_at:
-            either = [judged(side, point + step, low, high).verdict for step in (-1e-9, 1e-9)]
-            assert either[0] != either[1]
-            assert part.verdict in either
-        # A threshold that no turning point lies before changes nothing.
-        least, most = (0.0, 2.0) if side == "within" else (-2.0, 2.0)
-        reach = [
-            max([t for t in part.turns_at if t < threshold], default=least),
-            min([t for t in part.turns_at if t > threshold], default=most),
-        ]
-        for share in (0.001, 0.25, 0.5, 0.75, 0.999):
-            moved = reach[0] + share * (reach[1] - reach[0])
-            assert judged(side, moved, low, high).verdict == part.verdict
-    assert {verdict for verdict, _ in seen} == {"supported", "refuted", "inconclusive"}
-    # An interval that holds zero lies outside of no margin.
-    lengths = {("supported", 1), ("refuted", 1), ("inconclusive", 2)}
-    assert seen == (lengths | {("inconclusive", 1)} if side == "within" else lengths)
+def test_holm_with_ties_and_without_claims() -> None:
+    assert holm({}, alpha=0.05) == {}
+    assert holm({"a": 0.5, "b": 0.5}, alpha=0.05) == {"a": 0.025, "b": 0.025}
+    assert holm({"a": 0.02, "b": 0.02}, alpha=0.05) == {"a": 0.025, "b": 0.05}
+    assert holm({"a": 0.05}, alpha=0.05) == {"a": 0.05}
 
 
 def power(side: str, threshold: float, effect: float, error: float) -> float:
-    """Return how often an estimate with this error supports the claim, of 4000 estimates."""
+    """Return how often an estimate with this error makes a claim hold, of 4000 estimates."""
     estimates = effect + error * norm.ppf((np.arange(4000) + 0.5) / 4000)
-    reach = error * norm.isf((1 - WIDE) / 2)
+    reach = error * norm.isf(ALPHA)
     low, high = estimates - reach, estimates + reach
     if side == "within":
         return float(((low > -threshold) & (high < threshold)).mean())
@@ -170,53 +173,35 @@ def power(side: str, threshold: float, effect: float, error: float) -> float:
         ("within", 0.05, 0.0135),
     ],
 )
-def test_the_detectable_effect_is_supported_four_times_in_five(
+def test_the_detectable_effect_is_found_four_times_in_five(
     side: str, threshold: float, error: float
 ) -> None:
-    part = rule(side, threshold).judge("part", normal(0.3, error))
-    assert part.detectable is not None
+    found = judged(side, threshold, normal(0.3, error))[1]
+    assert found.detectable is not None
     # The replicates' own standard deviation, which is a little below the normal's.
-    found = power(side, threshold, part.detectable, part.standard_error)
-    assert found == pytest.approx(POWER, abs=0.01)
-    nearer = part.detectable + 0.2 * (threshold - part.detectable)
-    assert power(side, threshold, nearer, part.standard_error) < POWER - 0.05
+    right = power(side, threshold, found.detectable, found.standard_error)
+    assert right == pytest.approx(POWER, abs=0.01)
+    nearer = found.detectable + 0.2 * (threshold - found.detectable)
+    assert power(side, threshold, nearer, found.standard_error) < POWER - 0.05
 
 
 @pytest.mark.parametrize("side", SIDES)
 def test_the_detectable_effect_without_noise_and_with_much(side: str) -> None:
-    assert rule(side, 0.05).judge("part", np.full(50, 0.01)).detectable == 0.05
-    noisy = rule(side, 0.05).judge("part", normal(0.3, 0.0145)).detectable
+    assert judged(side, 0.05, Replicates(0.01, np.full(50, 0.01)))[1].detectable == 0.05
+    noisy = judged(side, 0.05, normal(0.3, 0.0145))[1].detectable
     # No effect within a margin is detectable if even none at all is not.
     assert (noisy is None) == (side == "within")
     assert power("within", 0.05, 0.0, 0.0145) < POWER
 
 
-@pytest.mark.parametrize(
-    "verdicts, met, expected",
-    [
-        (["supported"], True, "supported"),
-        (["supported", "supported", "supported"], True, "supported"),
-        (["supported", "inconclusive"], True, "inconclusive"),
-        (["inconclusive", "inconclusive"], True, "inconclusive"),
-        (["supported", "refuted", "inconclusive"], True, "refuted"),
-        (["refuted"], True, "refuted"),
-        (["supported"], False, "inconclusive"),
-        (["inconclusive"], False, "inconclusive"),
-        (["supported", "refuted"], False, "refuted"),
-    ],
-)
-def test_a_claim_of_several_parts(verdicts: list[Verdict], met: bool, expected: Verdict) -> None:
-    assert combined(verdicts, met=met) == expected
-    assert combined(verdicts[::-1], met=met) == expected
-
-
 @pytest.mark.filterwarnings("error")
 def test_a_reported_number_has_an_interval_if_there_are_replicates() -> None:
-    found = reported("accuracy under attack", normal(0.9, 0.01), part="pgd", level=0.9)
+    values = np.append(0.9, normal(0.9, 0.01).drawn)
+    found = reported("accuracy under attack", values, part="pgd", level=0.9)
     assert (found.kind, found.part, found.value) == ("accuracy under attack", "pgd", 0.9)
     reach = 0.01 * norm.isf(0.05)
     assert (found.low, found.high) == pytest.approx((0.9 - reach, 0.9 + reach), abs=1e-4)
-    alone = reported("p of equal errors", 0.25)
+    alone = reported("mean temperature", 0.25)
     assert (alone.value, alone.low, alone.high) == (0.25, None, None)
     undefined = reported("contrast", np.full(10, np.nan))
     assert np.isnan(undefined.value) and undefined.low is None and undefined.high is None

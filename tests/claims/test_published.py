@@ -7,30 +7,31 @@ import pytest
 from scipy.stats import norm
 
 from analysis import claims, study
-from analysis.claims import errors
 from analysis.claims.judging import Finding, Rule
 from analysis.inference import evidence
 from analysis.inference.evidence import Evidence, NotTested
 from analysis.results import published
-from analysis.results.records import Part
+from analysis.results.records import Effect, Verdict
 
 CLAIMS = {claim.id: claim for claim in claims.of(study.load("svhn")).claims}
 # Right and all images of some digits, from the published matrix.
-ZERO_TO_SEVEN = (1688 + 4819 + 3971 + 2663 + 2311 + 2207 + 1844 + 1908) / (
-    1744 + 5099 + 4149 + 2882 + 2523 + 2384 + 1977 + 2019
-)
-THREE_TO_NINE = (2663 + 2311 + 2207 + 1844 + 1908 + 1499 + 1449) / (
-    2882 + 2523 + 2384 + 1977 + 2019 + 1660 + 1595
-)
+EASY = ((1688 + 4819 + 3971), (1744 + 5099 + 4149))
+MIDDLE = ((2663 + 2311 + 2207 + 1844 + 1908), (2882 + 2523 + 2384 + 1977 + 2019))
+HARD = ((1499 + 1449), (1660 + 1595))
+
+
+def error(*parts: tuple[int, int]) -> float:
+    return 1 - sum(right for right, _ in parts) / sum(every for _, every in parts)
+
+
 EFFECTS = {
-    ("accuracy", "accuracy"): 24359 / 26032,
-    ("easy-digits", "0"): THREE_TO_NINE - 1688 / 1744,
-    ("easy-digits", "1"): THREE_TO_NINE - 4819 / 5099,
-    ("easy-digits", "2"): THREE_TO_NINE - 3971 / 4149,
-    ("hard-digits", "8"): (1 - 1499 / 1660) / (1 - ZERO_TO_SEVEN),
-    ("hard-digits", "9"): (1 - 1449 / 1595) / (1 - ZERO_TO_SEVEN),
-    ("collapse", "ratio"): 0.222 / (24359 / 26032),
-    ("chance", "distance"): 0.020 - 0.1,
+    "accuracy": 24359 / 26032,
+    # 9 errs most, and 0 least.
+    "uneven": 1688 / 1744 - 1499 / 1660,
+    "easy-digits": error(EASY) - error(MIDDLE, HARD),
+    "hard-digits": error(HARD) / error(EASY, MIDDLE),
+    "collapse": 0.222 / (24359 / 26032),
+    "chance": 0.020 - 0.1,
 }
 
 
@@ -43,54 +44,47 @@ def finding(name: str, body: Evidence) -> Finding:
     return CLAIMS[name].test.function(body, **CLAIMS[name].parameters)
 
 
+def judged(name: str, body: Evidence, *, alpha: float) -> tuple[Verdict, Effect]:
+    claim = CLAIMS[name]
+    rule = Rule(claim.side, claim.threshold)
+    return rule.judge(finding(name, body).effect, level=0.95, alpha=alpha)
+
+
 def test_effects_are_those_of_the_matrix(body: Evidence) -> None:
-    found = {
-        (name, part): values[0]
-        for name in {name for name, _ in EFFECTS}
-        for part, values in finding(name, body).parts.items()
-    }
+    found = {name: finding(name, body).effect.value for name in EFFECTS}
     assert found == pytest.approx(EFFECTS, abs=1e-5)
-    accuracies = 1 - errors.class_errors(body)[0]
-    assert list(np.argsort(accuracies)[:2]) == [8, 9]
-    assert finding("chance", body).reason.startswith("far below guessing; accuracies rounded")
+    assert list(np.argsort(body.class_errors[0])[-2:]) == [9, 8]
+    assert finding("chance", body).reason.startswith("accuracies rounded to three decimals")
 
 
 def test_verdicts_are_those_of_closed_forms(body: Evidence) -> None:
-    """Normal intervals for shares, and for the logarithm of a ratio of two of them."""
-    simultaneous = 1 - 0.05 / 7
-    z = norm.isf(0.05 / 7 / 2)
-
-    def part(name: str, part: str) -> Part:
-        claim = CLAIMS[name]
-        rule = Rule(claim.side, claim.threshold, 0.95, simultaneous=simultaneous)
-        return rule.judge(part, finding(name, body).parts[part])
-
-    shares = [
-        ("accuracy", "accuracy", np.sqrt(0.9357 * 0.0643 / 26032), "supported"),
-        ("collapse", "ratio", np.sqrt(0.222 * 0.778 / 26032) / 0.9357, "supported"),
-        # An accuracy far below guessing is not about that of guessing.
-        ("chance", "distance", np.sqrt(0.02 * 0.98 / 26032), "refuted"),
-    ]
-    for name, effect, error, verdict in shares:
-        assert part(name, effect).standard_error == pytest.approx(error, rel=0.15)
-        assert part(name, effect).verdict == verdict
-    assert {part("easy-digits", name).verdict for name in "012"} == {"supported"}
-    rest = (1 - ZERO_TO_SEVEN, 22777)
-    for name, (share, images), verdict in (
-        ("8", (1 - 1499 / 1660, 1660), "supported"),
-        ("9", (1 - 1449 / 1595, 1595), "inconclusive"),
-    ):
-        found = part("hard-digits", name)
-        error = np.sqrt(sum((1 - p) / (n * p) for p, n in ((share, images), rest)))
-        low, high = np.exp(np.log(share / rest[0]) + np.array([-z, z]) * error)
-        # 400 resamples leave the ends uncertain by a few hundredths.
-        assert found.simultaneous_low == pytest.approx(low, abs=0.06)
-        assert found.simultaneous_high == pytest.approx(high, abs=0.1)
-        assert found.verdict == verdict
+    """Normal bounds for shares, and for the logarithm of a ratio of two of them."""
+    alpha = 0.05 / 7
+    z = norm.isf(alpha)
+    accuracy = EFFECTS["accuracy"]
+    shares = {
+        "accuracy": np.sqrt(accuracy * (1 - accuracy) / 26032),
+        "collapse": np.sqrt(0.222 * 0.778 / 26032) / accuracy,
+        # Far below guessing is no better than guessing.
+        "chance": np.sqrt(0.02 * 0.98 / 26032),
+        "easy-digits": np.sqrt(
+            sum(e * (1 - e) / n for e, n in ((error(EASY), 10992), (error(MIDDLE, HARD), 15040)))
+        ),
+    }
+    for name, expected in shares.items():
+        verdict, found = judged(name, body, alpha=alpha)
+        assert found.standard_error == pytest.approx(expected, rel=0.15)
+        assert verdict == "holds", name
+    parts = ((error(HARD), 3255), (error(EASY, MIDDLE), 22777))
+    spread = np.sqrt(sum((1 - p) / (n * p) for p, n in parts))
+    low, high = EFFECTS["hard-digits"] * np.exp(np.array([-z, z]) * spread)
+    verdict, found = judged("hard-digits", body, alpha=alpha)
+    # 400 resamples leave the bounds uncertain by a few hundredths.
+    assert (found.adjusted_low, found.adjusted_high) == pytest.approx((low, high), abs=0.06)
+    assert verdict == "holds" and low > 1.3
 
 
 def test_what_was_not_published_is_not_tested(body: Evidence) -> None:
-    tested = {name for name, _ in EFFECTS} | {"uneven", "structured"}
-    for name in set(CLAIMS) - tested:
+    for name in set(CLAIMS) - set(EFFECTS) - {"structured"}:
         with pytest.raises(NotTested):
             finding(name, body)

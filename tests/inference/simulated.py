@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import numpy as np
+from scipy.special import softmax
 from scipy.stats import norm
 
 from analysis.inference.bootstrap import Resamples
@@ -19,7 +20,7 @@ from analysis.results.schemas import FGSM, RANDOM_SIGN
 # Images of each digit among SVHN's first 10,000 test images.
 CLASS_SIZES = np.array([684, 1968, 1590, 1104, 964, 909, 773, 767, 621, 620])
 SHARED_BY_GROUP, SHARED_BY_REPEATS = 0.2, 0.5
-SMALLEST = 0.0025
+SMALLEST = 0.005
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,10 @@ def evidence(world: World, *, groups: int, repeats: int, resamples: int, seed: i
 
     def under(lost: np.ndarray, score: np.ndarray | None = None) -> Attacked:
         moved = np.where(lost, (label + 1) % classes, predicted)
-        return Attacked(moved, None if score is None else _logits(score, moved, classes))
+        if score is None:
+            return Attacked(moved)
+        logits = _logits(score, moved, classes)
+        return Attacked(moved, softmax(logits, axis=-1).max(axis=-1), logits)
 
     def chance(share: float | np.ndarray) -> np.ndarray:
         return generator.random((repeats, count)) < share
@@ -86,6 +90,7 @@ def evidence(world: World, *, groups: int, repeats: int, resamples: int, seed: i
         source="svhn",
         confidence=np.where(sure, 0.95, 0.5),
         logits=_logits(clean, predicted, classes),
+        network=np.repeat(np.arange(repeats), count).reshape(repeats, -1),
         fold=np.tile(group % 2, (repeats, 1)),
         attacked={
             (FGSM, SMALLEST): under(flipped),

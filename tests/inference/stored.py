@@ -10,7 +10,15 @@ import pytest
 
 from analysis.results import status
 from analysis.results.records import Analysis, RunRecord, Training
-from analysis.results.schemas import MEASURES, RANDOM, RUN_TABLES, TRAINED
+from analysis.results.schemas import (
+    ALTERED,
+    MAPPED,
+    MEASURES,
+    PGD,
+    PGD_MARGIN,
+    PGD_RANDOM,
+    RUN_TABLES,
+)
 from analysis.results.store import Store
 from analysis.study import Study
 from tests.conftest import small_study
@@ -45,6 +53,8 @@ def run_tables(
         for number in range(chosen.images.folds):
             index = np.flatnonzero(fold == number)
             run = _run(generator, index, group[index], label[index], classes)
+            if repeat:
+                run = {name: run[name] for name in run if name not in ("controls", "gradients")}
             found[f"r{repeat}f{number}"] = run
     return found
 
@@ -75,17 +85,19 @@ def _run(
         outcome = predicted(0.2 + 20 * epsilon, kept=(attack, epsilon) == ("fgsm", 0.015))
         each = rows.assign(attack=attack, epsilon=epsilon, **outcome)
         attacks.append(each.loc[sample.index] if attack == "pgd" else each)
+    controls = [rows.assign(attack=PGD, epsilon=0.015, **predicted(0.6))]
+    for attack in (PGD_RANDOM, PGD_MARGIN):
+        each = rows.assign(attack=attack, epsilon=0.015, **predicted(0.6, kept=False))
+        controls.append(each.loc[sample.index])
     maps, cells = [], []
     for layer, side in zip(LAYERS, (4, 8), strict=True):
-        for weights in (TRAINED, RANDOM):
+        for weights in MAPPED:
             values = generator.random((len(MEASURES), len(index))).astype(np.float32)
             values[:, generator.random(len(index)) < 0.15] = np.nan
             measures = dict(zip(MEASURES, values, strict=True))
             measures["fragments"] = np.ceil(values[3] * 3) if side == 8 else values[3] * np.nan
-            masks = {name: values[0] * np.nan for name in ("inside", "cover", "pointed")}
-            maps.append(
-                rows.assign(layer=layer, weights=weights, target=label, **measures, **masks)
-            )
+            each = rows.assign(layer=layer, weights=weights, target=label, **measures)
+            maps.append(each.loc[sample.index] if weights in ALTERED else each)
         for one in np.unique(label):
             mass = generator.random(side * side).astype(np.float32)
             place = np.divmod(np.arange(side * side), side)
@@ -94,7 +106,9 @@ def _run(
             cells.append(pd.DataFrame({"layer": layer, "label": one, **cell, "images": number}))
     quantiles = dict.fromkeys(("q05", "median", "q95"), 1.0)
     moved = {"attack": "fgsm", "epsilon": 0.015, "resolution": 64, "native": False, **quantiles}
+    size = {"index": index, "attribute": "size", "number": generator.random(len(index))}
     tables = {
+        "attributes": pd.DataFrame(size).assign(category=""),
         "predictions": rows.assign(group=group, **predicted(0.2)),
         "attacks": pd.concat(attacks, ignore_index=True),
         "perturbations": pd.DataFrame(
@@ -102,6 +116,12 @@ def _run(
                 moved | {"measure": "rms", "mean": generator.random(), "images": len(sample)},
                 moved | {"measure": "psnr", "mean": np.nan, "images": 0},
             ]
+        ),
+        "controls": pd.concat(controls, ignore_index=True),
+        "gradients": rows.assign(
+            largest=generator.random(len(index)).astype(np.float32),
+            zero=0.0,
+            margin=generator.normal(size=len(index)).astype(np.float32),
         ),
         "maps": pd.concat(maps, ignore_index=True),
         "mean_maps": pd.concat(cells, ignore_index=True),

@@ -9,8 +9,8 @@ import pytest
 
 from analysis.inference import audit
 from analysis.inference.evidence import Evidence
+from analysis.results.derived_schemas import DERIVED_TABLES
 from analysis.results.readings import UNREADABLE, UNSEEN
-from analysis.results.schemas import DERIVED_TABLES
 from tests.inference.simulated import World
 from tests.inference.simulated import evidence as made_up
 

@@ -1,4 +1,4 @@
-"""Resamples of groups and their halves against plain loops, and how often intervals are right."""
+"""Resamples of groups and networks against plain loops, and how often intervals are right."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from scipy.sparse import csr_array
 from scipy.stats import binom
 from sklearn.metrics import roc_auc_score
 
-from analysis.inference.bootstrap import Resamples
+from analysis.inference import statistics
+from analysis.inference.bootstrap import Crossed, Resamples
 from analysis.inference.statistics import interval
 
 GROUP = np.array([7, -3, 7, 100, 5, 5, 5, -40, 100, 12, 12, -40, 7, 3, 61, 61])
 NAMES = sorted(set(GROUP))
-COUNT, SPLITS = 30, 47
+COUNT = 30
 
 
 @pytest.fixture(scope="module")
@@ -27,12 +28,6 @@ def values() -> np.ndarray:
     values = np.random.default_rng(1).integers(0, 9, (len(GROUP), 3)).astype(float)
     values[:, 2] = GROUP == 12
     return values
-
-
-def joined(resamples: Resamples, values: np.ndarray | csr_array) -> tuple[np.ndarray, np.ndarray]:
-    """Return the sums over both halves, each (splits, 1 + B, K)."""
-    first, second = zip(*resamples.halves(values, splits=SPLITS), strict=True)
-    return np.concatenate(first), np.concatenate(second)
 
 
 def test_each_resample_draws_as_many_groups_as_there_are_each_with_the_same_chance() -> None:
@@ -83,50 +78,35 @@ def test_the_auroc_in_blocks_is_scikit_learns() -> None:
     assert np.array_equal(many.auroc((scores[high], high), (scores[low], low), rows=7), found[:7])
 
 
-def test_halves_are_a_loop_over_groups(resamples, values) -> None:
-    inside = joined(Resamples(GROUP, 0, seed=4), (GROUP[:, None] == NAMES).astype(float))[0] > 0
-    first, second = joined(resamples, values)
-    assert first.shape == second.shape == (SPLITS, 1 + COUNT, 3)
-    for split in range(SPLITS):
-        # Half of the groups, the smaller part first.
-        assert inside[split].sum() == len(NAMES) // 2
-        chosen = {name for name, one in zip(NAMES, inside[split, 0], strict=True) if one}
-        members = np.isin(GROUP, list(chosen))
-        for replicate, times in enumerate(resamples.weights):
-            counted = times[np.searchsorted(NAMES, GROUP)][:, None] * values
-            assert np.array_equal(first[split, replicate], counted[members].sum(axis=0))
-            assert np.array_equal(second[split, replicate], counted[~members].sum(axis=0))
+def test_replicates_of_binned_scores_are_those_of_the_exact_auroc() -> None:
+    """Of 6000 scores in a thousand bins, with ties: off by far less than the standard error."""
+    generator = np.random.default_rng(5)
+    scores = np.round(generator.normal(size=6000), 3)
+    scores[::2] += 0.5
+    images, many = np.arange(6000), Resamples(np.arange(6000) // 3, 100, seed=0)
+    high, low = images[::2], images[1::2]
+    found = many.auroc((scores[high], high), (scores[low], low))
+    every = slice(0, 101)
+    exact = statistics.auroc(
+        scores[high], scores[low], many.of_images(high, every), many.of_images(low, every)
+    )
+    assert found[0] == pytest.approx(exact[0], abs=1e-12)
+    assert np.abs(found - exact).max() < 0.05 * exact[1:].std()
 
 
-def test_halves_differ_from_split_to_split_and_favour_no_group() -> None:
-    many = Resamples(np.arange(10), 0, seed=0)
-    first = np.concatenate([first for first, _ in many.halves(np.eye(10), splits=2000)])[:, 0]
-    # Each group in half of the splits, and any two together in 4 of 9: four standard errors.
-    assert np.abs(first.mean(axis=0) - 0.5).max() < 4 * 0.5 / np.sqrt(2000)
-    together = (first[:, 0] == first[:, 1]).mean()
-    assert together == pytest.approx(4 / 9, abs=4 * 0.5 / np.sqrt(2000))
-
-
-def test_sparse_and_dense_sums_agree_and_divide_the_same_way(resamples, values) -> None:
+def test_sparse_and_dense_sums_agree(resamples, values) -> None:
     wide = np.hstack([values, np.zeros((len(GROUP), 300)), values])
     for form in (wide, csr_array(wide), csr_array(values)):
         columns = slice(0, 3) if form.shape[1] == 3 else slice(303, 306)
         assert np.array_equal(resamples.sums(form)[:, columns], resamples.sums(values))
-        for part, expected in zip(joined(resamples, form), joined(resamples, values), strict=True):
-            assert np.array_equal(part[..., columns], expected)
-    # The rare column alone leaves out most groups, and values that are all zero leave out all.
-    assert np.array_equal(
-        joined(resamples, values[:, 2:])[1], joined(resamples, values)[1][..., 2:]
-    )
     for zero in (np.zeros((len(GROUP), 2)), csr_array((len(GROUP), 500))):
-        assert not any(part.any() for part in joined(resamples, zero))
+        assert not resamples.sums(zero).any()
 
 
-def test_a_seed_decides_resamples_and_halves(resamples, values) -> None:
-    other = Resamples(GROUP, COUNT, seed=5)
+def test_a_seed_decides_the_resamples_and_fewer_are_the_first_ones(resamples) -> None:
     assert np.array_equal(Resamples(GROUP, COUNT, seed=4).weights, resamples.weights)
-    assert not np.array_equal(other.weights, resamples.weights)
-    assert not np.array_equal(joined(other, values)[0][:, 0], joined(resamples, values)[0][:, 0])
+    assert not np.array_equal(Resamples(GROUP, COUNT, seed=5).weights, resamples.weights)
+    assert np.array_equal(resamples.first(7).weights, resamples.weights[:8])
 
 
 def test_a_resample_without_any_value_is_missing_and_does_not_count() -> None:
@@ -157,3 +137,66 @@ def test_intervals_of_groups_contain_the_truth_as_often_as_they_say() -> None:
     lowest, highest = binom.ppf([0.0005, 0.9995], replications, [level - 0.012, level])
     assert lowest <= coverage(group) * replications <= highest
     assert coverage(np.arange(len(group))) < 0.87
+
+
+REPEATS, FOLDS = 3, 2
+
+
+def crossed(count: int) -> Crossed:
+    """Return resamples of the predictions of six networks, each of one fold in one repeat."""
+    fold = np.stack([(GROUP + repeat) % FOLDS for repeat in range(REPEATS)])
+    network = fold + FOLDS * np.arange(REPEATS)[:, None]
+    return Crossed.of_repeats(Resamples(GROUP, count, seed=4), network)
+
+
+def test_a_prediction_counts_as_often_as_its_group_times_the_weight_of_its_network() -> None:
+    found = crossed(COUNT)
+    generator = np.random.default_rng(3)
+    values = generator.normal(size=(REPEATS * len(GROUP), 2))
+    groups = np.tile(np.searchsorted(NAMES, GROUP), REPEATS)
+    weights = found.weights[:, groups] * found.of_networks[:, found.network]
+    assert (weights[0] == 1).all()
+    np.testing.assert_allclose(found.sums(values), weights @ values, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(
+        found.sums(csr_array(values)), weights @ values, rtol=1e-4, atol=1e-4
+    )
+    some = np.array([40, 2, 19, 33])
+    np.testing.assert_allclose(
+        found.sums(values[some], some), weights[:, some] @ values[some], rtol=1e-4, atol=1e-4
+    )
+    part = found.of(np.arange(REPEATS * len(GROUP)) % 3 == 0)
+    np.testing.assert_allclose(
+        part.sums(values[::3]), weights[:, ::3] @ values[::3], rtol=1e-4, atol=1e-4
+    )
+    scores, high, low = values[:, 0], np.arange(0, 48, 3), np.arange(1, 48, 3)
+    areas = found.auroc((scores[high], high), (scores[low], low))
+    for row in (0, 1, COUNT):
+        both = np.concatenate([high, low])
+        expected = roc_auc_score(
+            np.repeat([1, 0], 16), scores[both], sample_weight=weights[row, both]
+        )
+        assert areas[row] == pytest.approx(expected, abs=1e-5)
+
+
+def test_the_variance_of_a_mean_has_parts_of_groups_networks_and_both() -> None:
+    """Random effects of G groups and M networks: the variance is a²/G + b²/M + c²/(G M).
+
+    The bootstrap's is larger by the variance that products of weights add to the last part, which
+    is three times itself (Owen and Eckles 2012, theorem 3).
+    """
+    groups, networks, count = 400, 20, 2000
+    of_group, of_network, own = 1.0, 0.2, 1.0
+    found, truth = [], of_group**2 / groups + of_network**2 / networks
+    for seed in range(12):
+        generator = np.random.default_rng(seed)
+        values = (
+            of_group * generator.normal(size=groups)
+            + of_network * generator.normal(size=(networks, 1))
+            + own * generator.normal(size=(networks, groups))
+        )
+        network = np.repeat(np.arange(networks), groups).reshape(networks, groups)
+        crossed = Crossed.of_repeats(Resamples(np.arange(groups), count, seed), network)
+        found.append(crossed.mean(values.reshape(-1, 1))[1:].var())
+    last = own**2 / groups / networks
+    # The variance of 20 networks' effects is known to one part in 3 in each data set.
+    assert np.mean(found) == pytest.approx(truth + 3 * last, rel=0.1)

@@ -13,7 +13,8 @@ from sklearn.metrics import roc_auc_score
 from analysis.inference import confidence, measures
 from analysis.inference.calibration import scaled_confidence
 from analysis.inference.evidence import Evidence
-from analysis.results.schemas import ALL, DERIVED_TABLES, MEASURES
+from analysis.results.derived_schemas import DERIVED_TABLES
+from analysis.results.schemas import ALL, MEASURES
 from tests.inference.simulated import World, evidence
 
 
@@ -118,20 +119,25 @@ def test_classes_without_an_image_have_no_rows_and_few_images_are_no_error(class
 def test_what_a_measure_distinguishes_is_scikit_learns_auroc(data) -> None:
     generator = np.random.default_rng(3)
     shape = data.predicted.shape
-    pointed = (generator.random(shape) < 0.7).astype(float)
-    spread = generator.normal(size=shape) - 2 * pointed
+    spread = generator.normal(size=shape)
     spread[0, :5] = np.nan
+    # A sample is altered, and maps that are missing stay so.
+    sampled = np.arange(shape[1]) % 4 == 0
+    doubled = {name: np.where(sampled, spread + 2, np.nan) for name in ("spread", "area")}
+    doubled |= dict.fromkeys(("offset", "fragments"), np.full(shape, np.nan))
     maps = {name: generator.normal(size=shape) for name in MEASURES}
     maps |= {"spread": spread, "fragments": np.full(shape, np.nan)}
     random = {name: generator.normal(size=shape) + 3 for name in MEASURES}
-    made = replace(data, maps={"L": maps}, random_maps={"L": random}, pointed={"L": pointed})
+    altered = {"doubled": {"L": doubled}, "widened": {"L": random}}
+    made = replace(data, maps={"L": maps}, random_maps={"L": random}, altered=altered)
     rows = measures.table(made, level=0.95, resamples=200)
     DERIVED_TABLES["map_measures"].validate(rows)
     rows = rows.set_index(["question", "measure"])
     known = ~np.isnan(spread)
     expected = {
-        "on the object": [
-            roc_auc_score(p[k], -s[k]) for p, s, k in zip(pointed, spread, known, strict=True)
+        "one": [
+            roc_auc_score(np.repeat([1, 0], k.sum()), -np.append(s[k], s[k] + 2))
+            for s, k in zip(spread, known & sampled, strict=True)
         ],
         "trained": [
             roc_auc_score(np.repeat([1, 0], [k.sum(), k.size]), -np.append(s[k], r))
@@ -140,11 +146,11 @@ def test_what_a_measure_distinguishes_is_scikit_learns_auroc(data) -> None:
     }
     for question, areas in expected.items():
         assert rows.loc[(question, "spread"), "auroc"] == pytest.approx(np.mean(areas))
-        assert rows.loc[(question, "spread"), "verdict"] == "supported"
         # A measure without a value has no row.
         assert (question, "fragments") not in rows.index
-    assert rows.loc[("on the object", "area"), "verdict"] == "refuted"
-    assert rows.loc[("on the object", "spread"), "yes"] == pointed[known].sum()
-    without = measures.table(replace(made, maps={}), level=0.95, resamples=200)
+    number = (known & sampled).sum()
+    assert rows.loc[("one", "spread"), ["yes", "no"]].tolist() == [number, number]
+    assert ("narrow", "spread") in rows.index and ("one", "offset") not in rows.index
+    without = measures.table(replace(made, random_maps={}, altered={}), level=0.95, resamples=200)
     assert without.empty
     DERIVED_TABLES["map_measures"].validate(without)

@@ -15,7 +15,8 @@ from analysis.inference.bootstrap import Resamples
 from analysis.inference.estimates import estimates
 from analysis.inference.evidence import Attacked, Evidence
 from analysis.results import published
-from analysis.results.schemas import ALL, DERIVED_TABLES
+from analysis.results.derived_schemas import DERIVED_TABLES
+from analysis.results.schemas import ALL
 from tests.conftest import data_file
 from tests.inference.simulated import World, evidence
 
@@ -41,7 +42,9 @@ def data() -> Evidence:
         for name, values in data.maps["layer"].items()
     }
     maps["fragments"] = np.full(data.predicted.shape, np.nan)
+    # The first repeat is attacked on every image, the others on a sample.
     pgd = np.where(data.group % 3 == 0, data.predicted, -1)
+    pgd[0] = data.predicted[0]
     pgd[1] = np.where(data.label < 5, pgd[1], np.where(pgd[1] < 0, -1, 0))
     return replace(
         data, maps={"layer": maps}, attacked=data.attacked | {("pgd", 0.015): Attacked(pgd)}

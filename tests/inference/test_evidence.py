@@ -14,7 +14,8 @@ from analysis.inference import evidence, summaries
 from analysis.inference.evidence import Evidence, Tables
 from analysis.project.errors import UserError
 from analysis.results import published
-from analysis.results.schemas import DERIVED_TABLES
+from analysis.results.derived_schemas import DERIVED_TABLES
+from analysis.results.schemas import ALL
 from analysis.results.store import Store
 from tests.inference import stored
 from tests.inference.simulated import World, names
@@ -36,7 +37,8 @@ def written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Open:
 
 
 def frame(store: Store, table: str) -> pd.DataFrame:
-    parts = [store.read(run, table).assign(run=run, repeat=int(run[1])) for run in store.runs]
+    runs = [run for run, record in store.runs.items() if table in record.tables]
+    parts = [store.read(run, table).assign(run=run, repeat=int(run[1])) for run in runs]
     return pd.concat(parts, ignore_index=True)
 
 
@@ -51,7 +53,7 @@ def test_arrays_are_pivots_of_the_tables(written: Open) -> None:
 
     def pivot(rows: pd.DataFrame, column: str) -> np.ndarray:
         wide = rows.pivot(index="repeat", columns="index", values=column)
-        return wide.reindex(columns=found.index).to_numpy(dtype=float)
+        return wide.reindex(index=range(2), columns=found.index).to_numpy(dtype=float)
 
     for name in ("predicted", "confidence"):
         assert np.array_equal(getattr(found, name), pivot(rows, name))
@@ -64,21 +66,33 @@ def test_arrays_are_pivots_of_the_tables(written: Open) -> None:
     runs = rows.pivot(index="repeat", columns="index", values="run").to_numpy()
     same = found.fold[:, :, None] == found.fold[:, None]
     assert np.array_equal(same, runs[:, :, None] == runs[:, None])
-    attacks = frame(store, "attacks")
+    attacks, controls = frame(store, "attacks"), frame(store, "controls")
+    # In the first repeat descent was run on every image, and once more on a sample.
+    others = attacks[(attacks["attack"] != "pgd") | (attacks["repeat"] > 0)]
+    attacks = pd.concat([others, controls])
     for (attack, epsilon), each in attacks.groupby(["attack", "epsilon"]):
         outcome = found.attacked[attack, epsilon]
         expected = pivot(each, "predicted")
         assert np.array_equal(outcome.predicted, np.where(np.isnan(expected), -1, expected))
-        assert (outcome.logits is not None) == ((attack, epsilon) == ("fgsm", 0.015))
+        kept = each.dropna(subset="logits")
+        assert (outcome.logits is not None) == bool(len(kept))
+        for _, row in kept.head(3).iterrows():
+            image = np.flatnonzero(found.index == row["index"])[0]
+            assert np.array_equal(outcome.logits[row["repeat"], image], row["logits"])
     maps = frame(store, "maps")
-    for weights, layers in (("trained", found.maps), ("random", found.random_maps)):
+    for weights, layers in {
+        "trained": found.maps,
+        "random": found.random_maps,
+        **found.altered,
+    }.items():
         assert tuple(layers) == stored.LAYERS
         for layer, measures in layers.items():
             chosen = maps[(maps["layer"] == layer) & (maps["weights"] == weights)]
             for name, values in measures.items():
                 np.testing.assert_array_equal(values, pivot(chosen, name))
-    # Without masks nothing is known about pointing.
-    assert found.pointed == {} and found.source is None
+    assert set(found.altered) == {"widened", "doubled"} and found.source is None
+    for name, values in found.gradients.items():
+        np.testing.assert_array_equal(values, pivot(frame(store, "gradients"), name))
 
 
 def test_an_image_without_a_known_group_is_a_group_of_its_own(tmp_path, monkeypatch) -> None:
@@ -109,7 +123,7 @@ def test_without_attacks_and_maps_predictions_are_evidence(tmp_path, monkeypatch
     store = stored.store(tmp_path, monkeypatch, study, content, ("cat", "dog"))
     tables = Tables(store, store.shown_repeats())
     found = of(store, tables)
-    assert not (found.attacked or found.maps or found.pointed)
+    assert not (found.attacked or found.maps) and found.gradients is None
     derived = summaries.summaries(tables, found, store.runs)
     assert set(derived) == {"runs", "confusions"}
     assert set(derived["confusions"]["label"]) == {"cat", "dog"}
@@ -153,8 +167,12 @@ def test_summaries_are_what_pandas_says(written: Open, classes: int) -> None:
     value = shown.set_index("class").loc["1", "value"]
     assert value == pytest.approx(np.average(cells["value"], weights=cells["images"]))
     maps = frame(store, "maps").query("layer == 'layer4.1' and weights == 'random'")
-    zero = found["zero_maps"].set_index(["layer", "weights"]).loc[("layer4.1", "random")]
-    assert zero.tolist() == [len(maps), maps["spread"].isna().sum()]
+    zero = found["zero_maps"].set_index(["layer", "weights", "class"])
+    assert set(zero.index.get_level_values("weights")) == {"trained", "random"}
+    ones = maps[maps["label"] == 1]
+    for name, each in ((ALL, maps), ("1", ones)):
+        expected = [len(each), each["spread"].isna().sum()]
+        assert zero.loc[("layer4.1", "random", name)].tolist() == expected
     quantiles = found["spreads"].query("layer == 'layer4.1' and weights == 'random'")
     quantiles = quantiles[quantiles["class"] == "1"].set_index("quantile")["value"]
     ones = maps[maps["label"] == 1]["spread"].dropna()

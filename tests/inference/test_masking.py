@@ -16,7 +16,9 @@ from analysis.inference.bootstrap import Resamples
 from analysis.inference.evidence import Attacked, Evidence
 from analysis.networks.classifier import Classifier
 from analysis.probes import PROBES, Subject
-from analysis.results.schemas import DERIVED_TABLES, PGD, PGD_MARGIN, PGD_RANDOM
+from analysis.probes.controls import control
+from analysis.results.derived_schemas import DERIVED_TABLES
+from analysis.results.schemas import PGD, PGD_MARGIN, PGD_RANDOM
 from tests.conftest import small_study
 
 STUDY = small_study(
@@ -41,7 +43,7 @@ def probed(learned: Classifier, digits: Images, factor: float) -> Evidence:
     classifier.network = Scaled(classifier.network, factor)
     subject = Subject(STUDY, STUDY.runs[0], classifier, digits, digits.positions("test")[:100])
     done = PROBES["predictions"](subject, {})
-    found = PROBES["attacks"](subject, done)
+    found = PROBES["attacks"](subject, done) | control(subject, done)
     label = done["predictions"]["label"].to_numpy()
     wide = {
         (attack, float(epsilon)): Attacked(
@@ -49,7 +51,9 @@ def probed(learned: Classifier, digits: Images, factor: float) -> Evidence:
             .reindex(done["predictions"]["index"], fill_value=-1)
             .to_numpy()[None]
         )
-        for (attack, epsilon), rows in found["attacks"].groupby(["attack", "epsilon"])
+        # Both have descent on the cross-entropy; the controls, last, have it on every image.
+        for table in (found["attacks"], found["controls"])
+        for (attack, epsilon), rows in table.groupby(["attack", "epsilon"])
     }
     return Evidence(
         classes=digits.classes,

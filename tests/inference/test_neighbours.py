@@ -10,7 +10,7 @@ import pytest
 from analysis.inference import neighbours
 from analysis.inference.attributes import places
 from analysis.inference.evidence import Evidence
-from analysis.results.schemas import DERIVED_TABLES
+from analysis.results.derived_schemas import DERIVED_TABLES
 from tests.inference.simulated import World
 from tests.inference.simulated import evidence as made_up
 

@@ -14,7 +14,7 @@ from analysis.inference import attributes, evidence, slices
 from analysis.inference.bootstrap import Resamples
 from analysis.inference.evidence import Evidence, Tables
 from analysis.project.errors import UserError
-from analysis.results.schemas import DERIVED_TABLES
+from analysis.results.derived_schemas import DERIVED_TABLES
 from tests.inference import stored
 from tests.inference.simulated import World, names
 from tests.inference.simulated import evidence as made_up

@@ -7,10 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from analysis.claims.errors import error_difference, error_gap, error_ratio
 from analysis.inference import suspects
+from analysis.inference.attributes import places
 from analysis.inference.evidence import Evidence
-from analysis.results.schemas import DERIVED_TABLES
+from analysis.results.derived_schemas import DERIVED_TABLES
 from tests.inference.simulated import World, evidence
 
 MISLABELLED = 30
@@ -42,25 +42,44 @@ def test_what_all_repeats_read_alike_with_confidence_is_suspected(data: Evidence
     assert np.flatnonzero(chosen).tolist() == moved[2:].tolist()
 
 
+def test_labels_in_another_order_are_suspected() -> None:
+    label = np.array([1, 2, 3, 4, 5, 6, 7, 7, 8, 1, 9])
+    group = np.array([0, 0, 0, 1, 1, 2, 3, 3, 3, 4, 4])
+    # 123 read as 321 twice; 45 as 54 once; 6 as 9; 778 as 787 and 877; 19 as 91 and 99.
+    predicted = np.array(
+        [
+            [3, 2, 1, 5, 4, 9, 7, 8, 7, 9, 1],
+            [3, 2, 1, 4, 5, 9, 8, 7, 7, 9, 9],
+            [1, 2, 3, 4, 5, 9, 7, 7, 8, 1, 9],
+        ]
+    )
+    plain = evidence(World(), groups=5, repeats=1, resamples=0, seed=0)
+    data = replace(
+        plain,
+        label=label,
+        group=group,
+        predicted=predicted,
+        confidence=np.full(predicted.shape, 0.95),
+        index=np.arange(11),
+        attributes=places(group, np.arange(11)),
+    )
+    assert np.flatnonzero(suspects.by_rule(data)["permuted"]).tolist() == [0, 2, 8]
+    table = suspects.table(data)
+    DERIVED_TABLES["suspects"].validate(table)
+    assert table["rule"].tolist() == ["permuted", "permuted", "confident", "permuted"]
+    assert table["index"].tolist() == [0, 2, 5, 8]
+    assert table["predicted"].tolist() == ["3", "1", "9", "7"]
+    assert np.flatnonzero(suspects.suspects(data)).tolist() == [0, 2, 5, 8]
+    # Without an order there is nothing to be out of.
+    assert suspects.table(replace(data, attributes={}))["index"].tolist() == [5]
+    # Both rules: every repeat reads 123 as 321.
+    every = np.repeat(predicted[:1], 3, axis=0)
+    rules = suspects.table(replace(data, predicted=every)).set_index("index")["rule"]
+    assert rules[0] == rules[2] == "both"
+
+
 def test_two_repeats_are_not_enough(data: Evidence) -> None:
     two = replace(data, predicted=data.predicted[:2], confidence=data.confidence[:2])
     table = suspects.table(two)
     DERIVED_TABLES["suspects"].validate(table)
     assert table.empty
-
-
-def test_claims_are_reported_without_suspects_and_without_other_errors(data: Evidence) -> None:
-    kept = np.setdiff1d(np.arange(len(data.label)), np.flatnonzero(data.label == 3)[:MISLABELLED])
-    error, label = data.wrong.mean(axis=0)[kept], data.label[kept]
-    found = error_ratio(data, classes=("8", "9"))
-    shown = {(one.kind, one.part): one.value for one in found.reported}
-    expected = error[label == 8].mean() / error[label < 8].mean()
-    assert shown["without suspects", "8"] == pytest.approx(expected)
-    # The error of 3 falls, and that of the others with it; without random errors it falls less.
-    assert found.parts["8"][0] < shown["without suspects", "8"]
-    assert shown["without random errors", "8"] < shown["without suspects", "8"]
-    difference = error_difference(data, classes=("0",)).reported[0].value
-    expected = error[label == 0].mean() - error[label > 0].mean()
-    assert difference == pytest.approx(expected, abs=1e-6)
-    unsure = replace(data, confidence=np.full(data.predicted.shape, 0.5))
-    assert not any("without" in one.kind for one in error_gap(unsure, splits=5).reported)

@@ -1,0 +1,1 @@
+"""Made-up studies with known effects: how often verdicts and intervals are wrong."""
