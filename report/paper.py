@@ -24,7 +24,7 @@ from analysis.results import store
 from analysis.results.store import Derived
 from report import page
 from report.figures import claims as claims_figure
-from report.figures import confidence, errors, explanations, explorer, fragility
+from report.figures import confidence, errors, explanations, explorer, fragility, slices, variants
 from report.figures.figure import Figure
 from report.numbers.claims import ClaimNumbers, Claims
 from report.numbers.results import Results, checked
@@ -59,8 +59,8 @@ class Paper:
         self.results = Results(derived)
         self.study, self.value = StudyNumbers(self.results), Values(self.results)
         self.claims = Claims(self.results)
-        drawn = (claims_figure, errors, explanations, fragility, confidence, explorer)
-        self.figure = _exhibits(self.results, *drawn)
+        drawn = (claims_figure, variants, errors, slices, explanations, fragility, confidence)
+        self.figure = _exhibits(self.results, *drawn, explorer)
         self.table = _exhibits(self.results, claims_table, results_table, protocol)
         self._templates = jinja2.Environment(
             loader=jinja2.FileSystemLoader(SECTIONS),

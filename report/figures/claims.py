@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import zip_longest
 from typing import Any
 
 import altair as alt
@@ -19,12 +18,12 @@ from report.numbers.results import Results
 
 # The shapes of the verdicts in the tables too: a disc, a cross, a disc half filled.
 SHAPES = {
-    "supported": "circle",
-    "refuted": "M-1,-.7L-.7,-1L0,-.3L.7,-1L1,-.7L.3,0L1,.7L.7,1L0,.3L-.7,1L-1,.7L-.3,0Z",
-    "inconclusive": "M0,-1A1,1,0,0,0,0,1A1,1,0,0,0,0,-1L0,-.7A.7,.7,0,0,1,0,.7Z",
+    "holds": "circle",
+    "does not hold": "M-1,-.7L-.7,-1L0,-.3L.7,-1L1,-.7L.3,0L1,.7L.7,1L0,.3L-.7,1L-1,.7L-.3,0Z",
+    "undecided": "M0,-1A1,1,0,0,0,0,1A1,1,0,0,0,0,-1L0,-.7A.7,.7,0,0,1,0,.7Z",
 }
 _UNITS = {"difference of shares": " points", "standard deviations": " SD"}
-_VALUES = ["effect", "low", "high", "simultaneous_low", "simultaneous_high"]
+_VALUES = ["value", "low", "high"]
 _COLUMNS = ["claim", "heading", "name", "source", "verdict", "side", "threshold", "unit", "shown"]
 _COLUMNS += _VALUES
 _HEADING, _LINE, _GAP = 16.0, 14.0, 5.0
@@ -34,62 +33,64 @@ _LEFT, _RIGHT = 72, 118
 
 @figure
 def claims(results: Results) -> Drawn:
-    """Return the effect of each part of each claim against its threshold."""
-    parts = rows(results).round(6)
+    """Return the effect of each claim against its threshold."""
+    found = rows(results).round(6)
     summary = Claims(results).summary
     text = (
         f"Effects of {len(results.record.claims)} claims with their intervals, each against its "
-        f"threshold. Of these, {summary}."
+        f"threshold. Of the claims, {summary}."
     )
-    return chart(parts), parts, text
+    return chart(found), found, text
 
 
 def rows(results: Results) -> pd.DataFrame:
-    """Return one row for each part of each claim and each source that it was tested on.
+    """Return one row for each claim and each source that it was tested on, ours first.
 
     A claim that these data do not test has one row without an effect.
     """
-    found: list[dict[str, Any]] = []
+    found = []
     for claim in results.record.claims:
-        each = [_rows(claim, name, judgement) for name, judgement in results.judgements(claim)]
-        if results.published:
-            theirs = {"source": style.as_published(results.published)}
-            each[1:] = [[row | theirs for row in rows if row["shown"]] for rows in each[1:]]
-        # Part by part, ours first.
-        found += [row for same in zip_longest(*each) for row in same if row]
+        for name, judgement in results.judgements(claim):
+            ours = name == style.OURS
+            if ours or (results.published and judgement.effect):
+                source = style.OURS
+                if not ours and results.published:
+                    source = style.as_published(results.published)
+                found.append(_row(claim, name, judgement) | {"source": source})
     return pd.DataFrame(found).reindex(columns=_COLUMNS)
 
 
-def _rows(claim: ClaimRecord, name: str, judgement: Judgement) -> list[dict[str, Any]]:
-    row: dict[str, Any] = {"claim": claim.id, "heading": _heading(claim), "shown": ""}
-    row |= {"source": style.OURS, "unit": claim.unit}
-    row |= {"side": claim.side, "threshold": claim.threshold}
-    # The verdict on a claim of one part may rest on a further condition.
-    whole = {"name": name, "verdict": judgement.verdict}
-    parts = [
-        part.model_dump() | {"shown": number(part.effect, claim.unit)} for part in judgement.parts
-    ]
-    if len(parts) < 2:
-        return [row | part | whole for part in parts or [{}]]
-    own = {"name": name} if name != style.OURS else {}
-    return [row | part | own for part in parts]
+def _row(claim: ClaimRecord, name: str, judgement: Judgement) -> dict[str, Any]:
+    effect = judgement.effect
+    row: dict[str, Any] = {
+        "claim": claim.id,
+        "heading": _heading(claim),
+        "name": name,
+        "unit": claim.unit,
+    }
+    row |= {"side": claim.side, "threshold": claim.threshold, "verdict": judgement.verdict}
+    if effect is None:
+        return row | {"shown": ""}
+    values = {key: getattr(effect, key) for key in _VALUES}
+    return row | values | {"shown": number(effect.value, claim.unit)}
 
 
 def _heading(claim: ClaimRecord) -> str:
     """Return the id of a claim with what it says of its effect, short enough for a phone."""
     if claim.side is None:
         return claim.id
-    return f"{claim.id}: {claim.effect} {threshold(claim, short=True)}{_UNITS.get(claim.unit, '')}"
+    return (
+        f"{claim.id}: {claim.measured} {threshold(claim, short=True)}{_UNITS.get(claim.unit, '')}"
+    )
 
 
-def chart(parts: pd.DataFrame) -> alt.LayerChart:
+def chart(rows: pd.DataFrame) -> alt.LayerChart:
     """Return the chart of such rows.
 
     The threshold of every claim is the same upright line, and the side that it claims is to the
-    right, so that only what lies wholly to the right is supported. The scale of a claim reaches as
-    far as the farthest end of any of its intervals.
+    right. The scale of a claim reaches as far as the farthest end of any of its intervals.
     """
-    placed, headings, height = _laid_out(_placed(parts))
+    placed, headings, height = _laid_out(_placed(rows))
     y = pixels("y:Q", height)
     place = alt.Scale(domain=[-1, 1], range=[_LEFT, alt.ExprRef(f"width - {_RIGHT}")])
 
@@ -98,7 +99,7 @@ def chart(parts: pd.DataFrame) -> alt.LayerChart:
 
     numbers = ((name, ".4f") for name in ("threshold", *_VALUES))
     tips = tooltip("claim", "name", "source", "verdict", *numbers)
-    sources = list(dict.fromkeys(parts["source"]))
+    sources = list(dict.fromkeys(rows["source"]))
     colour = looks(alt.Color, "source", sources, [style.BLUE, style.GREY])
     base = alt.Chart(placed).encode(y=y, color=colour, tooltip=tips)
     # Rows without an effect have a name and a verdict alone.
@@ -116,8 +117,7 @@ def chart(parts: pd.DataFrame) -> alt.LayerChart:
             x=at("from"), x2="to:Q", y=pixels("top:Q", height), y2="bottom:Q"
         ),
         claimed.mark_rule(color=style.GREY, strokeWidth=1).encode(x=at("from")),
-        tested.mark_rule(strokeWidth=1).encode(x=at("from"), x2="to:Q"),
-        tested.mark_rule(strokeWidth=4).encode(x=at("thick_from"), x2="thick_to:Q"),
+        tested.mark_rule(strokeWidth=2.5).encode(x=at("from"), x2="to:Q"),
         tested.mark_point(**style.POINT, size=110).encode(
             x=at("at"), shape=looks(alt.Shape, "verdict", list(SHAPES), SHAPES.values())
         ),
@@ -133,20 +133,19 @@ def chart(parts: pd.DataFrame) -> alt.LayerChart:
     return alt.layer(*layers).properties(width=style.WIDTH, height=height)
 
 
-def _placed(parts: pd.DataFrame) -> pd.DataFrame:
+def _placed(rows: pd.DataFrame) -> pd.DataFrame:
     """Return the rows with the places of their marks, from -1 (against the claim) to 1 (for it)."""
-    limit, values = parts[["threshold"]].to_numpy(float), parts[_VALUES].to_numpy(float)
-    within, above = (parts[["side"]].to_numpy() == side for side in ("within", "above"))
+    limit, values = rows[["threshold"]].to_numpy(float), rows[_VALUES].to_numpy(float)
+    within, above = (rows[["side"]].to_numpy() == side for side in ("within", "above"))
     # How far each value lies beyond the threshold, on the side that is claimed.
     margins = np.where(above, values - limit, np.where(within, limit - abs(values), limit - values))
-    placed = pd.DataFrame({"at": margins[:, 0]}, index=parts.index)
-    for name, ends in (("thick_", slice(1, 3)), ("", slice(3, 5))):
-        placed[f"{name}from"] = margins[:, ends].min(axis=1)
-        # An interval around zero reaches as far as effects can lie within the threshold.
-        around = within[:, 0] & (values[:, ends][:, 0] < 0) & (values[:, ends][:, 1] > 0)
-        placed[f"{name}to"] = np.where(around, limit[:, 0], margins[:, ends].max(axis=1))
-    farthest = placed.abs().max(axis=1).groupby(parts["claim"]).transform("max")
-    return parts.join(placed.div(farthest.replace(0, np.nan), axis=0))
+    placed = pd.DataFrame({"at": margins[:, 0]}, index=rows.index)
+    placed["from"] = margins[:, 1:].min(axis=1)
+    # An interval around zero reaches as far as effects can lie within the threshold.
+    around = within[:, 0] & (values[:, 1] < 0) & (values[:, 2] > 0)
+    placed["to"] = np.where(around, limit[:, 0], margins[:, 1:].max(axis=1))
+    farthest = placed.abs().max(axis=1).groupby(rows["claim"]).transform("max")
+    return rows.join(placed.div(farthest.replace(0, np.nan), axis=0))
 
 
 def _laid_out(rows: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame, float]:
@@ -154,7 +153,7 @@ def _laid_out(rows: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame, float]:
 
     A claim that was tested nowhere is its name alone, with its verdict.
     """
-    tested = rows["effect"].notna()
+    tested = rows["value"].notna()
     anywhere = tested.groupby(rows["claim"]).transform("any")
     y, places, headings = _HEADING, [], []
     for _, claim in rows.groupby("claim", sort=False):

@@ -1,49 +1,111 @@
-"""Confidence: its distribution, whether it agrees with accuracy, and what it is good for."""
+"""Confidence: whether it agrees with accuracy, and how large it is on errors."""
 
 from __future__ import annotations
 
 import altair as alt
 import pandas as pd
 
-from analysis.results.schemas import ALL, AS_GIVEN, CONFIDENT, SCALED, SCALINGS
+from analysis.results.schemas import ALL, AS_GIVEN, CONFIDENT, LEVELS, SCALED, SCALINGS
 from report.figures import style
 from report.figures.figure import Drawn, figure
+from report.figures.fragility import by_attack
 from report.figures.style import looks, tooltip
-from report.numbers.formats import listed, per_cent
+from report.numbers.formats import ATTACK_NAMES, listed, per_cent
 from report.numbers.results import Results
 from report.numbers.values import ENOUGH
 
-_KINDS = ["right", "wrong", "wrong under attack"]
+_SHARE = ("share", "low", "high")
+_OVER_ATTACKED = "right over errors under attack"
+_OVER_ERRORS = "errors under attack over clean errors"
+_EPSILON = "ε in 8-bit levels"
 
 
 @figure
-def confidences(results: Results) -> Drawn:
-    """Return the distribution of the confidence of right, wrong and attacked predictions."""
-    data = results.table("confidences")
-    data = data[data["predictions"] > 0].round(6)
-    kinds = [kind for kind in _KINDS if kind in set(data["kind"])]
-    colours = [style.BLUE, style.ORANGE, style.GREEN]
-    # A step ends where the next begins, so the last bin needs an end of its own.
-    ends = data[data["high"] == data["high"].max()].assign(low=data["high"].max())
-    base = alt.Chart(pd.concat([data, ends])).encode(
-        x=alt.X("low:Q", title="confidence", scale=style.UNIT, axis=style.QUARTERS),
-        y=alt.Y("share:Q", stack=None, title="share of its kind", axis=style.SHARES),
-        color=looks(alt.Color, "kind", kinds, colours, style.LINES),
-        tooltip=tooltip("kind", ("low", ".2f"), ("high", ".2f"), ("share", ".1%")),
+def confident_errors(results: Results) -> Drawn:
+    """Return the share of errors that are at least as confident as each cut-off."""
+    data = results.table("confident_errors").round(6)
+    bodies = list(dict.fromkeys(data["body"]))
+    dashes = [[1, 0], [6, 3], [2, 2]]
+    base = alt.Chart(data).encode(
+        x=alt.X("confidence:Q", title="cut-off", scale=style.NEAR, axis=alt.Axis(format=".0%")),
+        color=looks(
+            alt.Color, "body", bodies, [style.BLUE, style.ORANGE, style.GREEN], style.LINES
+        ),
+        tooltip=tooltip("body", ("confidence", ".2f"), *((name, ".1%") for name in _SHARE)),
     )
-    dash = looks(alt.StrokeDash, "kind", kinds, [[1, 0], [6, 3], [2, 2]], style.LINES)
-    chart = alt.layer(
-        base.mark_area(interpolate="step-after", opacity=0.12),
-        base.mark_line(interpolate="step-after", strokeWidth=2).encode(strokeDash=dash),
+    title = "share of the errors that are as confident"
+    layers = [
+        base.mark_area(opacity=0.15).encode(y=alt.Y("low:Q", title=title), y2="high:Q"),
+        base.mark_line(strokeWidth=2.5).encode(
+            y=alt.Y("share:Q", title=title, axis=style.SHARES, scale=style.UNIT),
+            strokeDash=looks(alt.StrokeDash, "body", bodies, dashes, style.LINES),
+        ),
+    ]
+    claims = [claim for claim in results.record.claims if claim.test == "confident errors"]
+    asked = pd.DataFrame(
+        [(claim.parameters["confidence"], claim.threshold) for claim in claims],
+        columns=["confidence", "threshold"],
     )
-    sure = data[(data["scaling"] == AS_GIVEN) & (data["low"] >= CONFIDENT - 1e-9)]
-    shares = sure.groupby("kind", sort=False)["share"].sum()
-    parts = [f"{per_cent(share)} of those {kind}" for kind, share in shares.items()]
+    if claims:
+        points = alt.Chart(asked).mark_point(size=110, color=style.GREY, shape="cross", filled=True)
+        layers.append(points.encode(x="confidence:Q", y="threshold:Q"))
+    at = {
+        body: rows.iloc[(rows["confidence"] - CONFIDENT).abs().argmin()]
+        for body, rows in data.groupby("body", sort=False)
+    }
+    parts = [f"{per_cent(row['share'])} ({body})" for body, row in at.items()]
     text = (
-        "Distribution of the confidence, as given and scaled by temperature. As given it is "
-        f"{CONFIDENT:g} or more for {listed(parts)}."
+        f"Share of the errors on clean images that are at least as confident as a cut-off. At "
+        f"{at[bodies[0]]['confidence']:g} it is {listed(parts)}."
     )
-    return _by_scaling(chart, height=200), data, text
+    return alt.layer(*layers).properties(width=style.WIDTH, height=260), data, text
+
+
+@figure
+def attack_confidence(results: Results) -> Drawn:
+    """Return what confidence separates under FGSM and PGD at every ε: right, attacked, wrong."""
+    rows = results.table("attack_confidence")
+    # An attack that was not made on all images is shown on the sample.
+    rows = rows.sort_values(["images", "attack", "epsilon"])
+    rows = rows.drop_duplicates(["attack", "epsilon"])
+    names = ["attack", "epsilon", "images", "predictions"]
+    parts = [
+        rows[names].assign(pair=pair, value=rows[value], low=rows[low], high=rows[high])
+        for pair, value, low, high in (
+            (_OVER_ATTACKED, "auroc", "low", "high"),
+            (_OVER_ERRORS, "auroc_errors", "low_errors", "high_errors"),
+        )
+    ]
+    data = pd.concat(parts).dropna(subset="value")
+    data = data.assign(
+        attack=data["attack"].map(ATTACK_NAMES), levels=LEVELS * data["epsilon"]
+    ).round(6)
+    colour, shape, dash = by_attack(data["attack"], style.legend())
+    y = {"scale": style.UNIT, "title": "AUROC of confidence"}
+    base = alt.Chart().encode(x=style.levels_axis(data["levels"], gap=0.09, title=_EPSILON))
+    drawn = base.encode(
+        color=colour,
+        tooltip=tooltip("pair", "attack", "images", ("levels", ".2f"), *style.ESTIMATE),
+    )
+    chart = alt.layer(
+        alt.Chart()
+        .mark_rule(strokeDash=[2, 4], color=style.GREY, aria=False)
+        .encode(y=alt.datum(0.5)),
+        drawn.mark_rule(strokeWidth=1.5).encode(y=alt.Y("low:Q", **y), y2="high:Q"),
+        drawn.mark_line(strokeWidth=2).encode(y=alt.Y("value:Q", **y), strokeDash=dash),
+        drawn.mark_point(**style.POINT, size=55).encode(y=alt.Y("value:Q", **y), shape=shape),
+        data=data,
+    ).properties(width=style.PANEL, height=200)
+    ends = [
+        f"under {name} from {each['value'].iloc[0]:.2f} to {each['value'].iloc[-1]:.2f}"
+        for name, each in data[data["pair"] == _OVER_ATTACKED].groupby("attack", sort=False)
+    ]
+    text = (
+        "AUROC of confidence against the size of the perturbation: of right predictions over "
+        "errors under attack, and of these over errors on clean images. From the smallest ε to the "
+        f"largest the first goes, {listed(ends)}."
+    )
+    return style.panels(chart, "pair", data["pair"]), data, text
 
 
 @figure

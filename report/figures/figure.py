@@ -80,7 +80,9 @@ def figure(function: Callable[P, Drawn]) -> Callable[P, Figure]:
     @wraps(function)
     def drawn(*arguments: P.args, **options: P.kwargs) -> Figure:
         chart, data, text = function(*arguments, **options)
-        name = function.__name__.replace("_", "-")
+        # A figure that is drawn of several things is named after each.
+        of = [str(option) for option in options.values() if isinstance(option, str)]
+        name = "-".join([function.__name__.replace("_", "-"), *of])
         # In one line, as a line of its own could end the block that contains it.
         text = " ".join(text.split())
         return Figure(name, chart, data, text, f"{function.__module__}.{function.__name__}")

@@ -64,7 +64,7 @@ def fragility_chart(
     """
     estimates, runs = accuracy[accuracy["run"] == ALL], accuracy[accuracy["run"] != ALL]
     names = [*estimates["attack"], *published.get("attack", [])]
-    colour, shape, dash = _by_attack(names, style.LONG)
+    colour, shape, dash = by_attack(names, style.LONG)
     x = style.levels_axis((published if len(published) else estimates)["levels"], gap=0.07)
     y = alt.Y("value:Q", title="accuracy", scale=style.UNIT, axis=style.SHARES)
     tips = tooltip("attack", ("levels", ".2f"), *style.ESTIMATE)
@@ -85,7 +85,7 @@ def fragility_chart(
     return alt.layer(*layers).properties(width=style.WIDTH, height=340)
 
 
-def _by_attack(names: Iterable[str], legend: alt.Legend) -> list[Any]:
+def by_attack(names: Iterable[str], legend: alt.Legend) -> list[Any]:
     """Return colours, shapes and dashes by attack, the same whichever others are missing."""
     given = dict.fromkeys(names)
     ordered = [*(name for name in _LOOKS if name in given), *(n for n in given if n not in _LOOKS)]
@@ -112,7 +112,7 @@ def perturbations(results: Results) -> Drawn:
     )
     names = ["measure", "resolution", "attack", "epsilon", "levels", "value", "images"]
     data = data[names].round(6)
-    colour, shape, dash = _by_attack(data["attack"], style.legend(1))
+    colour, shape, dash = by_attack(data["attack"], style.legend(1))
     tips = tooltip("measure", "attack", ("levels", ".2f"), ("value", ".4f"))
     panels = []
     for measure, alike in data.groupby("measure", sort=False):
@@ -144,10 +144,10 @@ def perturbations(results: Results) -> Drawn:
 
 @figure
 def connection(results: Results) -> Drawn:
-    """Return the error of each class under FGSM at the smallest ε against its clean error."""
-    size = levels(results.smallest)
+    """Return the error of each class under FGSM at a small ε against its clean error."""
+    size = levels(results.connected)
     under = results.estimates("accuracy", attack=FGSM)
-    under = under[under["epsilon"] == results.smallest]
+    under = under[under["epsilon"] == results.connected]
     columns: dict[str, pd.Series] = {}
     for name, accuracy in (("clean", results.estimates("accuracy")), ("attacked", under)):
         rows = errors(results.of_shown(accuracy)).set_index("class")

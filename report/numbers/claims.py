@@ -2,41 +2,56 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import get_args
 
 from analysis.project.errors import UserError
-from analysis.results.records import ClaimRecord, Judgement, Kind, Part, Verdict
-from analysis.results.schemas import ATTACKS, MEASURES, RANDOM, SCALINGS, TRAINED
+from analysis.results.records import (
+    ClaimRecord,
+    Effect,
+    Judgement,
+    Kind,
+    Reported,
+    Variant,
+    Verdict,
+)
+from analysis.results.schemas import ATTACKS, MEASURES, RANDOM, TRAINED
 from report.numbers import formats
 from report.numbers.formats import NOT_MEASURED, SHAPES
 from report.numbers.results import Results, checked
+from report.page import Markdown
 
-# How a claim is written under each verdict.
+# How a claim is written under each verdict, after its effect or by itself.
 _SAID: dict[Verdict, str] = {
-    "supported": "{clause}",
-    "refuted": "The claim that {clause} is refuted here",
-    "inconclusive": "Whether {clause} is undecided",
-    "not tested": "Whether {clause} was not tested",
+    "holds": "{clause}",
+    "does not hold": "that {clause} does not hold here",
+    "undecided": "whether {clause} is undecided",
+    "not tested": "whether {clause} was not tested",
+}
+_COUNTED: dict[Verdict, tuple[str, str]] = {
+    "holds": ("holds", "hold"),
+    "does not hold": ("does not hold", "do not hold"),
+    "undecided": ("is undecided", "are undecided"),
+    "not tested": ("was not tested", "were not tested"),
 }
 # What the tests are about, in the order of the sections that report their claims.
 TOPICS = {
     "errors": (
-        *("accuracy", "error gap", "error difference", "error ratio"),
+        *("accuracy", "error range", "error difference", "error ratio"),
         *("confusion structure", "persistence"),
     ),
     "explanations": ("map contrast",),
     "fragility": ("accuracy left", "distance from guessing", "accuracy lost"),
     "confidence": ("confident errors", "confidence under attack"),
-    "connection": ("connected flips",),
+    "connection": ("connected flips", "connected classes"),
 }
 _TOPIC_OF = {test: topic for topic, tests in TOPICS.items() for test in tests}
 # The table without which a section is left out, and claims without a test that it reports.
 _NEEDS = {"explanations": "mean_maps", "fragility": "accuracies", "connection": "accuracies"}
 _UNTESTED = {"imperceptible": "similarities", "aggregate": "accuracies"}
-_PARTS = {"as given": "confidence as given", "scaled": "scaled confidence"}
 _SIDES = {"above": "more than", "below": "less than", "within": "no more than"}
 _SIGNS = {"above": "> ", "below": "< ", "within": "within ±"}
+# As many choices that turn an answer are named.
+_NAMED = 4
 
 
 def threshold(claim: ClaimRecord, *, short: bool = False) -> str:
@@ -49,9 +64,25 @@ def threshold(claim: ClaimRecord, *, short: bool = False) -> str:
     return f"{_SIDES[claim.side]} {value}{formats.unit_name(claim.unit)}"
 
 
-def part_effect(claim: ClaimRecord, part: Part) -> str:
-    """Return the effect of a part with its simultaneous interval."""
-    return formats.between(part.effect, part.simultaneous_low, part.simultaneous_high, claim.unit)
+def effect_text(claim: ClaimRecord, effect: Effect) -> str:
+    """Return an effect with its ordinary interval."""
+    return formats.between(effect.value, effect.low, effect.high, claim.unit)
+
+
+def turning(judgement: Judgement) -> list[Variant]:
+    """Return the variants whose answer is another one, without those that only change more."""
+    turned = [one for one in computed(judgement) if one.met != judgement.met]
+
+    def is_part(one: Variant, other: Variant) -> bool:
+        both = [key for key in one.changes if other.changes.get(key) == one.changes[key]]
+        return len(both) == len(one.changes) < len(other.changes)
+
+    return [one for one in turned if not any(is_part(other, one) for other in turned)]
+
+
+def computed(judgement: Judgement) -> list[Variant]:
+    """Return the variants with an effect."""
+    return [one for one in judgement.variants if one.value is not None]
 
 
 class ClaimNumbers:
@@ -61,70 +92,77 @@ class ClaimNumbers:
         self.record, self._results = record, results
         self.id, self.verdict, self.parameters = record.id, record.study.verdict, record.parameters
         self.topic = _TOPIC_OF.get(record.test, "")
+        self.varied = record.study.effect is not None and bool(computed(record.study))
+        # As an identifier, which has no escapes.
+        self.anchor = Markdown(record.id)
 
     @property
     def clause(self) -> str:
         """Return what the study says of the claim, without numbers and a full stop."""
-        said = _SAID[self.verdict].format(clause=self.record.clause)
-        return said[:1].upper() + said[1:] + self._in_what()
+        return _capital(self._said)
 
-    def _in_what(self) -> str:
-        """Return in what a claim is refuted, if its test distinguishes that."""
-        claim, parts = self.record, self.record.study.parts
-        if self.verdict != "refuted":
-            return ""
-        if claim.side == "within":
-            # An equivalence can fail on either side, which are different findings.
-            side = "below" if parts[0].effect < 0 else "above"
-            return f": the {claim.effect} ends further {side} than the claim allows"
-        holds, fails = (
-            formats.listed([_part_name(part) for part in parts if part.verdict == verdict])
-            for verdict in ("supported", "refuted")
-        )
-        return f": it holds for {holds} and not for {fails}" if holds else ""
+    @property
+    def _said(self) -> str:
+        return _SAID[self.verdict].format(clause=self.record.clause)
+
+    @property
+    def brief(self) -> str:
+        """Return the effect of the claim and what the study says of it, in one sentence."""
+        effect = self.record.study.effect
+        if effect is None:
+            return f"{self.clause}."
+        value = formats.number(effect.value, self.record.unit)
+        return f"{self._effect_is(value)}: {self._said}."
 
     @property
     def finding(self) -> str:
-        """Return what the study says of the claim: a sentence with its numbers."""
-        judgement, start = self.record.study, self.clause
-        if not judgement.parts:
-            return f"{start} ({judgement.reason})." if judgement.reason else f"{start}."
-        glue = ";" if ":" in start else ":"
-        asks = f"the claim asks for {threshold(self.record)}"
-        return f"{start}{glue} {self._effects(judgement)}, and {asks}."
+        """Return the effect with its interval, what it says of the claim, and what it asks for."""
+        judgement = self.record.study
+        reason = f" ({judgement.reason})" if judgement.reason else ""
+        if judgement.effect is None:
+            return f"{self.clause}{reason}."
+        effect = effect_text(self.record, judgement.effect)
+        asked = f"claimed: {threshold(self.record)}"
+        return f"{self._effect_is(effect)}{reason}: {self._said} ({asked}).{self._stability}"
 
     @property
     def published_finding(self) -> str:
         """Return what the same test says of the published results, if they suffice for it."""
         judgement, published = self.record.published, self._results.published
-        if judgement is None or published is None or not judgement.parts:
+        if judgement is None or published is None or judgement.effect is None:
             return ""
+        effect = effect_text(self.record, judgement.effect)
+        assumed = f" ({judgement.reason})" if judgement.reason else ""
+        unit = formats.unit_name(self.record.unit)
+        said = {"undecided": "is undecided"}.get(judgement.verdict, judgement.verdict)
         return (
-            f"By the same test on the published results of {published.name} the claim is "
-            f"{judgement.verdict}: {self._effects(judgement)}."
+            f"The published results of {published.name} give {effect}{unit}{assumed}, by which the "
+            f"claim {said}."
         )
 
-    def _effects(self, judgement: Judgement) -> str:
-        claim = self.record
-        each = [part_effect(claim, part) for part in judgement.parts]
-        if len(each) > 1:
-            names = map(_part_name, judgement.parts)
-            each = [f"{effect} for {name}" for effect, name in zip(each, names, strict=True)]
-        unit = formats.unit_name(claim.unit)
-        inside = f", in{unit}," if unit else ""
-        reason = f" ({judgement.reason})" if judgement.reason else ""
-        return f"the {claim.effect}{inside} is {formats.listed(each)}{reason}"
+    def _effect_is(self, effect: str) -> str:
+        return f"The {self.record.measured} is {effect}{formats.unit_name(self.record.unit)}"
+
+    @property
+    def _stability(self) -> str:
+        """Return in how many variants the answer is the same, and which choices turn it."""
+        judgement = self.record.study
+        known = computed(judgement)
+        if not known:
+            return ""
+        same = sum(one.met == judgement.met for one in known)
+        text = f" The answer is the same in {same} of {formats.counted(len(known), 'variant')}"
+        if turned := turning(judgement):
+            names = [one.label for one in turned[:_NAMED]]
+            if more := len(turned) - _NAMED if len(turned) > _NAMED else 0:
+                names.append(f"{more} more")
+            text += f"; what turns it: {'; '.join(names)}"
+        return f"{text}."
 
     def has(self, kind: str) -> bool:
         """Return whether there is a number of a kind. Raises ``UserError`` if it is misspelt."""
         checked("kind of number", kind, get_args(Kind))
         return any(one.kind == kind for one in self.record.study.reported)
-
-    def differences(self, kind: str, *, layer: str = "", weights: str = "") -> str:
-        """Return the numbers of a kind for each part, in standard deviations, in words."""
-        value = partial(self.reported, kind, layer=layer, weights=weights, form=".2f")
-        each = [f"{value(part=one.name)} in {one.name}" for one in self.record.study.parts]
-        return f"{formats.listed(each)} (standard deviations)"
 
     def reported(
         self,
@@ -134,7 +172,6 @@ class ClaimNumbers:
         layer: str = "",
         weights: str = "",
         form: str = "share",
-        interval: bool = True,
     ) -> str:
         """Return a number reported with the claim, with its interval, or that it is not measured.
 
@@ -142,12 +179,22 @@ class ClaimNumbers:
         among several numbers of a kind. Raises ``UserError`` for a kind that the test does not
         report, for a misspelt name, and if the choice leaves several numbers.
         """
+        one = self._number(kind, part=part, layer=layer, weights=weights)
+        return NOT_MEASURED if one is None else formats.between(one.value, one.low, one.high, form)
+
+    def part(self, kind: str) -> str:
+        """Return the class, attack or measure that a reported number belongs to."""
+        one = self._number(kind)
+        return NOT_MEASURED if one is None else one.part
+
+    def _number(
+        self, kind: str, *, part: str = "", layer: str = "", weights: str = ""
+    ) -> Reported | None:
         if checked("kind of number", kind, get_args(Kind)) not in self.record.reports:
             raise UserError(f"The test of claim {self.id!r} does not report {kind!r}.")
-        parts = [one.name for one in self.record.study.parts]
         found = [one for one in self.record.study.reported if one.kind == kind]
         for what, name, known in (
-            ("part", part, (*parts, *ATTACKS, *SCALINGS, *MEASURES)),
+            ("part", part, (*self._results.classes, *ATTACKS, *MEASURES)),
             ("layer", layer, self._results.study.maps.layers),
             ("weights", weights, (TRAINED, RANDOM)),
         ):
@@ -156,11 +203,7 @@ class ClaimNumbers:
                 found = [one for one in found if getattr(one, what) == name]
         if len(found) > 1:
             raise UserError(f"Claim {self.id!r} reports several numbers of the kind {kind!r}.")
-        if not found:
-            return NOT_MEASURED
-        (one,) = found
-        low, high = (one.low, one.high) if interval else (None, None)
-        return formats.between(one.value, low, high, form)
+        return found[0] if found else None
 
 
 class Claims(list[ClaimNumbers]):
@@ -174,10 +217,6 @@ class Claims(list[ClaimNumbers]):
         self.error_rate = f"{100 * record.alpha:.0f}%"
         self.introduction = record.introduction
 
-    def reporting(self, kind: str) -> list[ClaimNumbers]:
-        """Return the claims that a kind of number is reported with. Raises ``UserError``."""
-        return [claim for claim in self if claim.has(kind)]
-
     def about(self, *tests: str) -> list[ClaimNumbers]:
         """Return the claims with one of some tests. Raises ``UserError`` for a misspelt one."""
         for test in tests:
@@ -185,10 +224,12 @@ class Claims(list[ClaimNumbers]):
         return [claim for claim in self if claim.record.test in tests]
 
     @property
-    def by_topic(self) -> list[list[ClaimNumbers]]:
-        """Return the claims by what they are about, those without a topic last."""
-        topics = [[c for c in self if c.topic == topic] for topic in (*TOPICS, "")]
-        return [claims for claims in topics if claims]
+    def by_verdict(self) -> dict[str, str]:
+        """Return the claims with each verdict, as words, in the order of the verdicts."""
+        found: dict[str, list[str]] = {}
+        for verdict in SHAPES:
+            found[verdict] = [claim.record.clause for claim in self if claim.verdict == verdict]
+        return {verdict: "; ".join(clauses) for verdict, clauses in found.items() if clauses}
 
     @property
     def elsewhere(self) -> list[ClaimNumbers]:
@@ -201,10 +242,21 @@ class Claims(list[ClaimNumbers]):
         return [claim for claim in self if not placed(claim)]
 
     @property
+    def curve(self) -> ClaimNumbers | None:
+        """Return the claim about maps whose variants the section about maps draws, if any."""
+        about = self.about("map contrast") if self._results.has("mean_maps") else []
+        return next((claim for claim in about if claim.varied), None)
+
+    @property
     def drawn(self) -> bool:
         """Return whether any claim has an effect to draw."""
         judgements = [self._results.judgements(claim.record) for claim in self]
-        return any(one.parts for each in judgements for _, one in each)
+        return any(one.effect for each in judgements for _, one in each)
+
+    @property
+    def number(self) -> str:
+        """Return how many claims there are, in words."""
+        return formats.counted(len(self), "claim")
 
     @property
     def with_threshold(self) -> int:
@@ -215,9 +267,13 @@ class Claims(list[ClaimNumbers]):
     def summary(self) -> str:
         """Return how many claims have which verdict, in words."""
         verdicts = [claim.verdict for claim in self]
-        counts = {verdict: verdicts.count(verdict) for verdict in SHAPES if verdict in verdicts}
-        said = [f"{n} {'is' if n == 1 else 'are'} {verdict}" for verdict, n in counts.items()]
-        return formats.listed(said)
+        return formats.listed(
+            [
+                f"{n} {said[n != 1]}"
+                for verdict, said in _COUNTED.items()
+                if (n := verdicts.count(verdict))
+            ]
+        )
 
     @property
     def marks(self) -> str:
@@ -226,5 +282,5 @@ class Claims(list[ClaimNumbers]):
         return formats.listed(shown)
 
 
-def _part_name(part: Part) -> str:
-    return _PARTS.get(part.name, part.name)
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]

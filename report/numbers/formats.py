@@ -15,15 +15,15 @@ UNDEFINED = "–"
 ATTACK_NAMES = {
     FGSM: "FGSM",
     FGSM_NATIVE: "FGSM on native pixels",
-    PGD: "PGD, on a sample",
+    PGD: "PGD",
     RANDOM_SIGN: "random signs of the same size",
 }
 _FORMS = {"ratio": ".2f", "correlation": ".2f", "standard deviations": ".2f", "AUROC": ".3f"}
 # Shapes that say the same without colour.
 SHAPES: dict[Verdict, str] = {
-    "supported": "●",
-    "refuted": "✕",
-    "inconclusive": "◐",
+    "holds": "●",
+    "does not hold": "✕",
+    "undecided": "◐",
     "not tested": "○",
 }
 

@@ -10,20 +10,31 @@ import pandas as pd
 
 from analysis.project.errors import UserError, nearest
 from analysis.results import published, store
+from analysis.results.derived_schemas import DERIVED_TABLES
 from analysis.results.published import Published
-from analysis.results.records import ClaimRecord, Judgement
-from analysis.results.schemas import ALL, ATTACKS, DERIVED_TABLES, MEASURES, NONE, SCALINGS
+from analysis.results.records import ClaimRecord, ClaimsRecord, Judgement
+from analysis.results.schemas import (
+    ALL,
+    ATTACKS,
+    MAPPED,
+    MEASURES,
+    NONE,
+    QUESTIONS,
+    SCALINGS,
+)
 from analysis.results.store import Derived
 
 # More classes than this are too many for a figure: the worst and the best of them are shown.
 MOST, WORST, BEST = 20, 15, 5
 # What a column may contain, where a table does not list it.
 _KNOWN = {
-    "quantity": ("accuracy", "accuracy on the sample", *MEASURES, "inside", "cover", "pointed"),
+    "quantity": ("accuracy", "accuracy on the sample", *MEASURES),
     "attack": (NONE, *ATTACKS),
     "source": ("study", "published"),
     "scaling": SCALINGS,
     "measure": (*MEASURES, "ssim", "psnr", "linf", "rms"),
+    "weights": MAPPED,
+    "question": QUESTIONS,
 }
 
 
@@ -46,6 +57,11 @@ class Results:
         # The smallest ε of the sweep above 0, and the one whose errors are looked at closely.
         attacks = self.study.attacks
         self.smallest, self.middle = attacks.epsilons[1], attacks.logits_epsilon
+        tests = ("connected classes", "connected flips")
+        asked = [one.parameters["epsilon"] for one in self.record.claims if one.test in tests]
+        connected = [epsilon for epsilon in asked if epsilon in attacks.epsilons]
+        # The ε at which errors and fragility are compared.
+        self.connected = connected[0] if connected else self.smallest
         self._known = {**_KNOWN, "layer": (NONE, *self.study.maps.layers)}
         self._tables: dict[str, pd.DataFrame] = {}
 
@@ -55,10 +71,10 @@ class Results:
         return published.load(self.study.published) if self.study.published else None
 
     @cached_property
-    def validation(self) -> Results | None:
-        """Return the results on images with masks that the map measures are checked on, if any."""
-        found = store.derived_if_any(self.study.validation) if self.study.validation else None
-        return Results(found) if found else None
+    def companion(self) -> ClaimsRecord | None:
+        """Return the claims of the study that this one is compared with, if they were derived."""
+        found = store.derived_if_any(self.study.companion) if self.study.companion else None
+        return found.record if found else None
 
     @property
     def sources(self) -> dict[str, str]:

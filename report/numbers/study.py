@@ -5,13 +5,15 @@ from __future__ import annotations
 from report.numbers.formats import counted, listed, range_of, thousands
 from report.numbers.results import Results
 from report.page import Markdown
+from report.safe import safe
 
 
 class StudyNumbers:
     """What templates say of a study as ``study.…``.
 
     ``groups`` is empty if every image is a group of its own, ``described`` if the study does not
-    describe its images, and ``basis`` is what a figure is computed from.
+    describe its images, ``basis`` is what a figure is computed from, or one of maps ``map_basis``,
+    and ``original`` links and cites what was published, if that is known.
     """
 
     def __init__(self, results: Results) -> None:
@@ -19,6 +21,9 @@ class StudyNumbers:
         self.name, self.paper, self.published = study.name, study.paper, results.published
         cites = "; ".join(f"@{key}" for key in study.paper.cites)
         self.cites = Markdown(f"[{cites}]" if cites else "")
+        self.original = _source(results)
+        # The study that has another recipe, and whether its verdicts are known.
+        self.companion, self.compared = study.companion or "", results.companion is not None
         # The default names nothing in particular.
         self.described = "" if study.paper.images == "images" else study.paper.images
         self.noun, self.nouns = results.noun, results.nouns
@@ -40,3 +45,17 @@ class StudyNumbers:
         within = f" in {self.groups} groups" if self.groups else ""
         repeats = counted(self.repeats, "repeat")
         self.basis = f"{self.images} images{within}, {self.networks} in {repeats}"
+        # The networks of the first repeats alone may have maps.
+        last = study.maps.repeats or study.repeats
+        mapped = [len(names) for repeat, names in record.repeats.items() if repeat < last]
+        self.mapped = counted(sum(mapped), "network")
+        self.map_basis = f"{self.images} images{within}, {self.mapped} in "
+        self.map_basis += counted(len(mapped), "repeat")
+
+
+def _source(results: Results) -> Markdown:
+    published = results.published
+    if published is None or not (published.url and published.cite):
+        return Markdown()
+    name = safe(published.url.rstrip("/").rpartition("/")[2])
+    return Markdown(f"[{name}]({published.url}) [@{published.cite}]")

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
-from functools import cached_property
-from typing import Any
-
 import pandas as pd
 
-from analysis.results.schemas import ALL, AS_GIVEN, CONFIDENT, LEVELS, PASSES, PGD, SCALED, TRAINED
+from analysis.results.schemas import (
+    ALL,
+    AS_GIVEN,
+    CONFIDENT,
+    LEVELS,
+    PGD,
+    RANDOM,
+    SCALED,
+    TRAINED,
+)
 from report.numbers import formats
 from report.numbers.formats import NOT_MEASURED
 from report.numbers.results import Results, checked
 
 # A tenth of the confidence with fewer predictions is not drawn.
 ENOUGH = 20
+# The attribute that says where in its group an image is.
+PLACE = "place"
 # A temperature nearer to one than this changes nothing that a reader would see.
 _NEARLY = 0.05
 
@@ -21,15 +29,15 @@ _NEARLY = 0.05
 class Values:
     """Formatted values of one study; shares are per cent with one decimal.
 
-    ``smallest``, ``middle``, ``compared`` and ``sampled`` are the ε that the prose speaks of.
+    ``connected``, ``middle``, ``compared`` and ``sampled`` are the ε that the prose speaks of.
     """
 
-    passes, confident, enough, levels_per_unit = PASSES, CONFIDENT, ENOUGH, LEVELS
+    confident, enough, levels_per_unit = CONFIDENT, ENOUGH, LEVELS
 
     def __init__(self, results: Results) -> None:
         self._results = results
-        self.smallest, self.middle, self.layer = results.smallest, results.middle, results.layer
-        self.compared = next((size for size in results.sizes if size > 0), self.smallest)
+        self.connected, self.middle, self.layer = results.connected, results.middle, results.layer
+        self.compared = next((size for size in results.sizes if size > 0), results.smallest)
         self.sampled = results.study.attacks.sample_epsilons[0]
         self.left_out, self.confusions_left_out = results.left_out, results.confused[1]
         self.accuracy = formats.per_cent(results.accuracy["value"])
@@ -95,9 +103,23 @@ class Values:
 
     @property
     def zero_maps(self) -> str:
-        """Return how many maps of the first layer are zero everywhere."""
-        rows = self._results.rows("zero_maps", layer=self.layer, weights=TRAINED)
-        return formats.thousands(rows["zero"].sum())
+        """Return how many maps of the first layer are zero everywhere, in words."""
+        rows = self._results.rows("zero_maps", layer=self.layer)
+        rows = rows.assign(share=rows["zero"] / rows["maps"])
+        every = rows[rows["class"] == ALL].set_index("weights")
+        trained = every.loc[TRAINED]
+        text = f"{formats.thousands(trained['zero'])} of {formats.thousands(trained['maps'])} maps"
+        text += " are zero everywhere and have no measures"
+        if RANDOM not in every.index:
+            return text
+        each = rows[(rows["weights"] == RANDOM) & (rows["class"] != ALL)].sort_values("share")
+        text += f"; with random weights {formats.per_cent(every.loc[RANDOM, 'share'])} are"
+        if not each["zero"].any():
+            return text
+        ends = [
+            f"{formats.per_cent(row['share'])} for {row['class']}" for _, row in each.iterrows()
+        ]
+        return f"{text}, from {ends[0]} to {ends[-1]}"
 
     def size(self, epsilon: float) -> str:
         """Return an ε in [0, 1] pixel units and in levels."""
@@ -119,10 +141,17 @@ class Values:
 
     @property
     def sample(self) -> str:
-        """Return how many images PGD was run on, or nothing if it was not."""
+        """Return how many images PGD was run on, by ε if they differ, or nothing if it was not."""
         rows = self._results.estimates("accuracy", attack=PGD)
-        counts = rows[rows["class"] == ALL]["images"]
-        return "" if counts.empty else formats.thousands(counts.iloc[0])
+        counts = rows[rows["class"] == ALL].set_index("epsilon")["images"]
+        if counts.empty:
+            return ""
+        few = counts.min()
+        more = [
+            f"{formats.thousands(count)} at ε = {self.size(epsilon)}"
+            for epsilon, count in counts[counts > few].items()
+        ]
+        return ", ".join([f"{formats.thousands(few)} images", *more])
 
     @property
     def native_size(self) -> str:
@@ -150,37 +179,54 @@ class Values:
         return formats.thousands(len(self._results.table("suspects")))
 
     @property
-    def validated_on(self) -> str:
-        """Return the study whose masks the map measures are checked on, or nothing."""
-        return self._on_masks[0]
+    def neighbours(self) -> dict[str, str]:
+        """Return how many errors read a neighbour, with its interval, and how many by chance."""
+        (row,) = self._results.table("neighbours").to_dict("records")
+        ends = row["chance_low"], row["chance_high"]
+        return {
+            "share": formats.between(row["share"], row["low"], row["high"], "share"),
+            "chance": formats.between(row["chance"], *ends, "share"),
+            "errors": formats.thousands(row["errors"]),
+        }
 
-    def pointing(self, measure: str) -> str:
-        """Return whether a measure distinguishes maps that point at the object, in words."""
-        row = self._on_masks[1].get(measure)
-        if row is None:
-            return f"whether {measure} distinguishes them was not measured"
-        said = {
-            "supported": f"{measure} distinguishes them",
-            "refuted": f"{measure} does not distinguish them",
-            "inconclusive": f"whether {measure} distinguishes them is undecided",
-        }[row["verdict"]]
-        auroc, low, high = (formats.fixed(row[name], ".2f") for name in ("auroc", "low", "high"))
-        return f"{said} (AUROC {auroc}, {low} to {high})"
+    @property
+    def held_fixed(self) -> str:
+        """Return the attribute over which errors differ most, or the place in a group if known."""
+        slices = self._results.table("slices")
+        if PLACE in set(slices["attribute"]):
+            return PLACE
+        errors = slices.groupby("attribute", sort=False)["error"]
+        return str((errors.max() - errors.min()).idxmax())
 
-    def verdict_on(self, measure: str) -> str:
-        """Return the verdict on whether a measure distinguishes them, or nothing."""
-        return self._on_masks[1].get(measure, {}).get("verdict", "")
+    @property
+    def agreement(self) -> str:
+        """Return how far readers agree, in words, or nothing if fewer than two have looked."""
+        said = []
+        for row in self._results.table("agreement").to_dict("records"):
+            kappa = (
+                "" if pd.isna(row["kappa"]) else f", Cohen's κ {formats.fixed(row['kappa'], '.2f')}"
+            )
+            which = "images" if row["kind"] == "all" else "suspects"
+            said.append(
+                f"{row['readers']} agree on {formats.per_cent(row['share'])} of "
+                f"{formats.thousands(row['images'])} {which}{kappa}"
+            )
+        return "; ".join(said)
 
-    @cached_property
-    def _on_masks(self) -> tuple[str, dict[str, dict[str, Any]]]:
-        """Return the study with masks, and by measure whether it finds the object."""
-        for results in (self._results, self._results.validation):
-            if results is not None and results.has("map_measures"):
-                rows = results.rows("map_measures", question="on the object")
-                if len(rows):
-                    first = rows.drop_duplicates("measure").set_index("measure")
-                    return results.study.name, first.to_dict("index")
-        return "", {}
+    @property
+    def masking(self) -> str:
+        """Return whether gradients are masked, in one sentence with the numbers behind it."""
+        (row,) = self._results.table("masking").to_dict("records")
+        left = [formats.per_cent(row[name]) for name in ("pgd", "pgd_random", "pgd_margin")]
+        verdict = (
+            "Gradients are masked" if row["masked"] else "No sign of masked gradients was found"
+        )
+        return (
+            f"{verdict}: {formats.per_cent(row['vanishing'])} of the images have no gradient in "
+            f"single precision, and on {formats.thousands(row['sample'])} images at "
+            f"{self.size(row['epsilon'])} PGD leaves {left[0]} right, {left[1]} from a random "
+            f"start and {left[2]} on the margin between logits."
+        )
 
 
 def _range(shares: pd.Series) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pandera.pandas as pa
 
-from analysis.results.schemas import DERIVED_TABLES
+from analysis.results.derived_schemas import DERIVED_TABLES
 from analysis.results.store import Derived
 from report import page
 from report.page import Markdown

@@ -75,9 +75,9 @@ def _archive(derived: Derived, path: Path) -> None:
 
 
 def claims(record: ClaimsRecord) -> pd.DataFrame:
-    """Return one row for each part of each claim and each source, and one where there is no part.
+    """Return one row for each claim and each source.
 
-    A claim can have a verdict without a part, if the data cannot test it; ``reason`` says why.
+    A claim has a verdict without an effect if the data cannot test it; ``reason`` says why.
     """
     rows = []
     for claim in record.claims:
@@ -87,9 +87,6 @@ def claims(record: ClaimsRecord) -> pd.DataFrame:
             if judgement is None:
                 continue
             given = {"source": source, "verdict": judgement.verdict, "reason": judgement.reason}
-            for part in judgement.parts or (None,):
-                values = part.model_dump() if part else {}
-                if part:
-                    values["turns_at"] = " ".join(f"{value:.6g}" for value in part.turns_at)
-                rows.append(fixed | given | {f"part_{name}": one for name, one in values.items()})
+            values = judgement.effect.model_dump() if judgement.effect else {}
+            rows.append(fixed | given | {f"effect_{name}": one for name, one in values.items()})
     return pd.DataFrame(rows)

@@ -1,62 +1,113 @@
-"""The claims, their effects and their tests."""
+"""The claims, their verdicts and their tests."""
 
 from __future__ import annotations
 
 from functools import partial
 
-from analysis.results.records import ClaimRecord
-from report.numbers.claims import threshold
-from report.numbers.formats import mark, number
+from analysis.results.records import ClaimRecord, Verdict
+from report.numbers.claims import effect_text, threshold
+from report.numbers.formats import UNDEFINED, fixed, mark, number, unit_name
 from report.numbers.results import Results
 from report.page import Markdown, table
 from report.safe import safe
 
-NO_BREAK = "\N{NO-BREAK SPACE}"
+_WITH_BOTH: dict[Verdict, str] = {
+    "holds": "holds with both",
+    "does not hold": "holds with neither",
+    "undecided": "undecided with both",
+    "not tested": "not tested",
+}
 
 
 def claims(results: Results) -> Markdown:
-    """Return every claim with its verdict, and with that on published results if there are any."""
+    """Return every claim with what was found and its verdict, also on published results if any."""
     sources = [safe(name) for name in results.sources.values()]
     rows = []
     for claim in results.record.claims:
         name = Markdown(f"{safe(claim.statement)} *{safe(claim.id)}*")
         verdicts = [mark(judgement.verdict) for _, judgement in results.judgements(claim)]
-        rows.append({"claim": name} | dict(zip(sources, verdicts, strict=False)))
+        found = {"claim": name, "found": _found(claim)}
+        rows.append(found | dict(zip(sources, verdicts, strict=False)))
     return table(rows)
 
 
-def effects(results: Results) -> Markdown:
-    """Return the effect of each part of each tested claim."""
+def _found(claim: ClaimRecord) -> str:
+    effect = claim.study.effect
+    if effect is None:
+        return UNDEFINED
+    return f"{claim.measured}: {effect_text(claim, effect)}{unit_name(claim.unit)}"
+
+
+def verdicts(results: Results) -> Markdown:
+    """Return the effect of each tested claim with the bounds that its verdict rests on."""
     rows = []
     for claim in results.record.claims:
         write = partial(number, form=claim.unit)
         for source, judgement in results.judgements(claim):
-            for part in judgement.parts:
-                wide = f"{write(part.simultaneous_low)} to {write(part.simultaneous_high)}"
-                data = {"data": source} if results.published else {}
-                row = {"claim": part_name(claim, part.name), **data, "effect": write(part.effect)}
-                row["interval"] = f"{write(part.low)} to {write(part.high)}"
-                row["simultaneous interval"] = wide
-                row |= {"claimed": threshold(claim, short=True), "verdict": mark(part.verdict)}
-                row["turns at"] = " and ".join(map(write, part.turns_at))
-                row["detectable"] = "none" if part.detectable is None else write(part.detectable)
-                rows.append(row)
+            effect = judgement.effect
+            if effect is None:
+                continue
+            row = {"claim": claim.id} | ({"data": source} if results.published else {})
+            row["effect"] = write(effect.value)
+            row["adjusted bounds"] = (
+                f"{write(effect.adjusted_low)} to {write(effect.adjusted_high)}"
+            )
+            row |= {"claimed": threshold(claim, short=True), "p": _p(effect.p)}
+            row |= {"level": f"{100 * effect.level:.2g}%", "verdict": mark(judgement.verdict)}
+            row["detectable"] = "none" if effect.detectable is None else write(effect.detectable)
+            rows.append(row)
     return table(rows)
 
 
-def part_name(claim: ClaimRecord, part: str) -> str:
-    """Return the id of a claim, with the name of the part if it has several."""
-    judgements = [claim.study, *([claim.published] if claim.published else [])]
-    several = max(len(judgement.parts) for judgement in judgements) > 1
-    return f"{claim.id}, {part.replace(' ', NO_BREAK)}" if several else claim.id
+def _p(value: float) -> str:
+    return "< 0.0001" if value < 1e-4 else fixed(value, ".4f")
 
 
 def tests(results: Results) -> Markdown:
-    """Return where each claim was made, how it is tested and what would speak against it."""
+    """Return where each claim was made and how it is tested."""
     claims = results.record.claims
     says = {"source": [one.says for one in claims]} if any(one.says for one in claims) else {}
     return table(
-        {"claim": [one.id for one in claims]}
-        | says
-        | {"test": [one.sentence for one in claims], "refuted by": [one.against for one in claims]}
+        {"claim": [one.id for one in claims]} | says | {"test": [one.sentence for one in claims]}
     )
+
+
+def changes(results: Results) -> Markdown:
+    """Return the tests that were changed after looking, with what each says, and why."""
+    rows = []
+    for change in results.study.paper.changes:
+        judgement = results.record.claim(change.claim).study
+        outcome = f"{change.said}; now {judgement.verdict}"
+        row = {"claim": change.claim, "earlier test": change.before, "outcome": outcome}
+        rows.append(row | {"why": change.why})
+    return table(rows)
+
+
+def recipes(results: Results) -> Markdown:
+    """Return the verdicts of this study and of its companion, and what follows from both."""
+    companion = results.companion
+    theirs = {claim.id: claim for claim in companion.claims} if companion else {}
+    rows = []
+    for claim in results.record.claims:
+        other = theirs.get(claim.id)
+        if other is None or claim.study.effect is None is other.study.effect:
+            continue
+        row = {"claim": claim.id, "this study": _outcome(claim)}
+        row[safe(results.study.companion or "")] = _outcome(other)
+        rows.append(row | {"what follows": follows(claim.study.verdict, other.study.verdict)})
+    return table(rows)
+
+
+def _outcome(claim: ClaimRecord) -> str:
+    verdict, effect = mark(claim.study.verdict), claim.study.effect
+    return verdict if effect is None else f"{verdict}: {effect_text(claim, effect)}"
+
+
+def follows(here: Verdict, there: Verdict) -> str:
+    """Return what follows from the verdicts with two recipes."""
+    if here == there:
+        return _WITH_BOTH[here]
+    for verdict, word in (("not tested", "not tested"), ("undecided", "undecided")):
+        if verdict in (here, there):
+            return f"{word} {'here' if here == verdict else 'there'}"
+    return "the recipe decides"

@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
-from analysis.results.schemas import ALL, FGSM, PASSES, RANDOM
+from analysis.results.schemas import (
+    AGREED,
+    ALL,
+    BOTH_RULES,
+    BY_CONFIDENCE,
+    BY_PERMUTATION,
+    CONTROL,
+    LEARNED,
+    NARROW,
+    ONE,
+    RULES,
+)
 from report.numbers import formats
-from report.numbers.claims import ClaimNumbers, part_effect, threshold
 from report.numbers.formats import ATTACK_NAMES, UNDEFINED
 from report.numbers.results import Results
 from report.page import Markdown, table
 from report.safe import safe
-from report.tables.claims import part_name
+
+_ASKED = {ONE: "one from two", NARROW: "narrow from wide", LEARNED: "trained from random"}
+_SIGNS = {BY_PERMUTATION: "*", BOTH_RULES: "**"}
 
 
 def overall(results: Results) -> Markdown:
@@ -38,21 +50,6 @@ def calibration(results: Results) -> Markdown:
     return table(list(rows.values()))
 
 
-def aggregate(results: Results) -> Markdown:
-    """Return overall, worst-class and attacked accuracy of each network."""
-    runs = results.table("runs")
-    under = results.rows("accuracies", attack=FGSM, epsilon=results.middle)
-    under = under.set_index("run")["accuracy"].reindex(runs["run"])
-    columns = {
-        "run": runs["run"],
-        "accuracy": runs["accuracy"].map(formats.per_cent),
-        f"worst {safe(results.noun)}": runs["worst"],
-        "its accuracy": runs["worst_accuracy"].map(formats.per_cent),
-        "under FGSM": [formats.per_cent(accuracy) for accuracy in under],
-    }
-    return table(columns)
-
-
 def attacked(results: Results) -> Markdown:
     """Return the accuracy under each attack at the ε that are compared."""
     published, measured = results.published, set(results.table("accuracies")["attack"])
@@ -71,41 +68,25 @@ def attacked(results: Results) -> Markdown:
     return table(rows)
 
 
-def contrasts(results: Results) -> Markdown:
-    """Return the contrast of every map measure and layer, the judged ones first."""
-    claim = next(one for one in results.record.claims if "contrast" in one.reports)
-    parts, layer = claim.study.parts, results.layer
-    rows = [(f"{part.name}, {layer}", part_effect(claim, part)) for part in parts]
-    for one in claim.study.reported:
-        if one.kind == "contrast":
-            weights = ", random weights" if one.weights == RANDOM else ""
-            cell = formats.between(one.value, one.low, one.high, ".2f")
-            rows.append((f"{one.part}, {one.layer}{weights}", cell))
-    return table([{"measure": name, "difference": cell} for name, cell in rows])
-
-
 def map_measures(results: Results) -> Markdown:
-    """Return what each map measure distinguishes, here and on images with known masks."""
-    rows = []
-    for source in (results, results.validation):
-        if source is None or not source.has("map_measures"):
-            continue
-        for row in source.table("map_measures").to_dict("records"):
-            said = {"supported": "yes", "refuted": "no", "inconclusive": "undecided"}
-            opposite = row["verdict"] == "refuted" and row["high"] < 1 - PASSES
-            cells = {"study": source.study.name, "question": row["question"]}
-            cells["measure"] = f"{row['measure']}, {row['layer']}"
-            cells["AUROC"] = formats.between(row["auroc"], row["low"], row["high"], ".2f")
-            cells["as expected"] = "the other way round" if opposite else said[row["verdict"]]
-            rows.append(cells)
-    return table(rows)
+    """Return what each map measure distinguishes, a column for each question."""
+    rows: dict[tuple[str, str], dict[str, str]] = {}
+    for row in results.table("map_measures").to_dict("records"):
+        key = row["measure"], row["layer"]
+        cells = rows.setdefault(
+            key, {"measure": ", ".join(key)} | dict.fromkeys(_ASKED.values(), UNDEFINED)
+        )
+        auroc = formats.between(row["auroc"], row["low"], row["high"], ".2f")
+        cells[_ASKED[row["question"]]] = auroc
+    return table(list(rows.values()))
 
 
 def suspects(results: Results) -> Markdown:
     """Return the suspected wrong labels by position in their split, a row for each class."""
     found: dict[str, list[str]] = {name: [] for name in results.classes}
     for row in results.table("suspects").to_dict("records"):
-        found[row["label"]].append(f"{row['index']} ({row['predicted']})")
+        sign = "" if row["rule"] == BY_CONFIDENCE else _SIGNS[row["rule"]]
+        found[row["label"]].append(f"{row['index']}{sign} ({row['predicted']})")
     rows = [
         {"label": name, "suspects": len(each), "index (read as)": ", ".join(each)}
         for name, each in found.items()
@@ -113,18 +94,13 @@ def suspects(results: Results) -> Markdown:
     return table([row for row in rows if row["suspects"]])
 
 
-def bounds(results: Results) -> Markdown:
-    """Return the claims about classes without suspects, and without as many random errors."""
+def audit(results: Results) -> Markdown:
+    """Return what readers saw on suspects and controls, a row for each rule."""
+    seen = results.table("audit")
     rows = []
-    for record in results.record.claims:
-        claim = ClaimNumbers(record, results)
-        for part in record.study.parts if claim.has("without suspects") else ():
-            row = {
-                "claim": part_name(record, part.name),
-                "claimed": threshold(record, short=True),
-                "all images": formats.number(part.effect, record.unit),
-            }
-            for kind in ("without suspects", "without random errors"):
-                row[kind] = claim.reported(kind, part=part.name, form=record.unit)
-            rows.append(row)
+    for rule in (*RULES, CONTROL):
+        counts = seen[seen["rule"] == rule]["agreed"].value_counts()
+        if len(counts):
+            cells = {name: int(counts.get(name, 0)) for name in AGREED}
+            rows.append({"images": rule, "number": int(counts.sum())} | cells)
     return table(rows)

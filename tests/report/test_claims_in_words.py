@@ -7,96 +7,125 @@ import re
 import pytest
 
 from analysis.project.errors import UserError
-from analysis.results.records import Reported
+from analysis.results.records import Effect, Reported, Variant
 from report.numbers.claims import ClaimNumbers, threshold
 from report.numbers.formats import counted, listed, number, per_cent, range_of
+from report.tables.claims import follows
 
-VERDICTS = ("supported", "refuted", "inconclusive", "not tested")
+EFFECT = Effect(
+    value=0.3,
+    low=0.2,
+    high=0.4,
+    adjusted_low=0.1,
+    adjusted_high=0.6,
+    level=0.01,
+    p=0.001,
+    standard_error=0.05,
+    detectable=0.35,
+)
 
 
-def judged(paper, name: str, verdict: str, **changes: object) -> ClaimNumbers:
-    """Return a claim with a verdict for each of its parts, whatever its numbers."""
+def judged(paper, name: str, verdict: str = "holds", **changes: object) -> ClaimNumbers:
+    """Return a claim with a verdict, whatever its numbers."""
     record = paper.results.record.claim(name)
-    parts = tuple(part.model_copy(update={"verdict": verdict}) for part in record.study.parts)
-    study = record.study.model_copy(update={"verdict": verdict, "parts": parts} | changes)
+    given = {"verdict": verdict, "reason": "", "effect": EFFECT, "met": True, "variants": ()}
+    study = record.study.model_copy(update=given | changes)
     return ClaimNumbers(record.model_copy(update={"study": study}), paper.results)
 
 
+def variant(label: str, met: bool | None, **changes: object) -> Variant:
+    if met is None:
+        return Variant(label=label, changes=changes, reason="nobody has looked")
+    return Variant(label=label, changes=changes, value=0.5, low=0.4, high=0.6, met=met)
+
+
 @pytest.mark.parametrize(
-    ("verdict", "start"),
+    ("verdict", "said"),
     [
-        ("supported", "Accuracy collapses"),
-        ("refuted", "The claim that accuracy collapses .* is refuted here"),
-        ("inconclusive", "Whether accuracy collapses .* is undecided"),
-        ("not tested", "Whether accuracy collapses .* was not tested"),
+        ("holds", "accuracy collapses under small perturbations"),
+        ("does not hold", "that accuracy collapses .* does not hold here"),
+        ("undecided", "whether accuracy collapses .* is undecided"),
     ],
 )
-def test_sentences_follow_the_verdict_and_quote_the_wider_interval(papers, verdict, start):
+def test_a_finding_begins_with_the_effect_and_its_ordinary_interval(papers, verdict, said):
     claim = judged(papers(), "collapse", verdict)
-    assert re.match(start, claim.finding)
-    (part,) = claim.record.study.parts
-    assert f"{part.effect:.2f} ({part.simultaneous_low:.2f} to" in claim.finding
-    assert claim.finding.endswith("asks for less than 0.50.")
+    start = r"The attacked over clean accuracy is 0\.30 \(0\.20 to 0\.40\): "
+    assert re.fullmatch(rf"{start}{said} \(claimed: less than 0\.50\)\.", claim.finding)
+    assert re.fullmatch(rf"The .* is 0\.30: {said}\.", claim.brief)
     assert threshold(claim.record, short=True) == "< 0.50"
 
 
 def test_an_untested_claim_says_why(papers):
-    claim = judged(papers(), "collapse", "not tested", parts=(), reason="no attack")
-    assert claim.finding.endswith("was not tested (no attack).")
+    claim = judged(papers(), "collapse", "not tested", effect=None, reason="no attack")
+    assert claim.finding.endswith("was not tested (no attack).") and not claim.varied
 
 
-def test_parts_that_disagree_are_named(papers):
-    claim = judged(papers(), "confident", "refuted")
-    parts = [part.model_copy(update={"verdict": "refuted"}) for part in claim.record.study.parts]
-    parts[0] = parts[0].model_copy(update={"verdict": "supported"})
-    claim = judged(papers(), "confident", "refuted", parts=tuple(parts))
-    assert "it holds for confidence as given and not for scaled confidence" in claim.clause
+def test_choices_that_turn_an_answer_are_named_without_those_that_only_change_more(papers):
+    variants = (
+        variant("PGD", False, attack="pgd"),
+        variant("PGD, scaled", False, attack="pgd", scaled=True),
+        variant("scaled", True, scaled=True),
+        variant("ε = 0.05", False, epsilon=0.05),
+        variant("audited labels", None, labels="audited"),
+    )
+    said = judged(papers(), "confident", variants=variants).finding
+    assert said.endswith(
+        " The answer is the same in 1 of 4 variants; what turns it: PGD; ε = 0.05."
+    )
+    same = judged(papers(), "confident", variants=variants[2:3]).finding
+    assert same.endswith(" The answer is the same in 1 of 1 variant.")
 
 
-@pytest.mark.parametrize(("effect", "side"), [(-0.08, "below"), (0.08, "above")])
-def test_a_refuted_equivalence_says_on_which_side(papers, effect, side):
-    claim = judged(papers(), "collapse", "refuted")
-    part = claim.record.study.parts[0].model_copy(update={"effect": effect})
-    study = claim.record.study.model_copy(update={"parts": (part,)})
-    record = claim.record.model_copy(update={"side": "within", "study": study})
-    said = ClaimNumbers(record, papers().results).clause
-    assert said.endswith(f"ends further {side} than the claim allows")
+@pytest.mark.parametrize(
+    ("here", "there", "said"),
+    [
+        ("holds", "holds", "holds with both"),
+        ("does not hold", "does not hold", "holds with neither"),
+        ("holds", "does not hold", "the recipe decides"),
+        ("undecided", "holds", "undecided here"),
+        ("holds", "undecided", "undecided there"),
+        ("undecided", "not tested", "not tested there"),
+    ],
+)
+def test_two_recipes_are_compared_in_words(here, there, said):
+    assert follows(here, there) == said
 
 
 def test_the_published_finding_is_that_of_the_same_test(committed):
     paper = committed("svhn-subset")
     said = paper.claim("chance").published_finding
-    assert "far below guessing" in said and "−8.0" in said and "refuted" in said
+    assert "−8.0" in said and said.endswith("by which the claim holds.")
     # A claim that the published numbers cannot test has none.
     assert paper.claim("silent").published_finding == ""
 
 
 def test_a_number_that_is_asked_for_wrongly_is_an_error(papers):
-    claim = papers().claim("uneven")
-    assert claim.reported("p of equal errors", form=".4f").startswith(("0.", "1."))
-    for kind, options, message in (
-        ("p of equal error", {}, "nearest is 'p of equal errors'"),
-        ("mean temperature", {}, "does not report"),
-        ("p of equal errors", {"part": "gab"}, "nearest is 'gap'"),
-        ("p of equal errors", {"layer": "layer9"}, "no layer"),
-        ("p of equal errors", {"weights": "rando"}, "nearest is 'random'"),
+    claim = papers().claim("confident")
+    kind = "median confidence when right"
+    assert claim.reported(kind).endswith("%")
+    for wrong, options, message in (
+        ("median confidence when righ", {}, "nearest is 'median confidence when right'"),
+        ("contrast", {}, "does not report"),
+        (kind, {"part": "fgms"}, "nearest is 'fgsm'"),
+        (kind, {"layer": "layer9"}, "no layer"),
+        (kind, {"weights": "rando"}, "nearest is 'random'"),
     ):
         with pytest.raises(UserError, match=message):
-            claim.reported(kind, **options)
+            claim.reported(wrong, **options)
     with pytest.raises(UserError, match="no claim 'unevn'"):
         papers().claim("unevn")
 
 
 def test_a_declared_number_that_is_missing_was_not_measured(papers):
-    assert judged(papers(), "uneven", "refuted", reported=()).reported("p of equal errors") == (
-        "not measured"
-    )
-    two = tuple(Reported(kind="p of equal errors", value=0.1, part=part) for part in ("a", "b"))
+    kind = "error of the worst class"
+    claim = judged(papers(), "uneven", reported=())
+    assert claim.reported(kind) == claim.part(kind) == "not measured"
+    two = tuple(Reported(kind=kind, value=0.1, part=part) for part in ("a", "b"))
     with pytest.raises(UserError, match="several"):
-        judged(papers(), "uneven", "refuted", reported=two).reported("p of equal errors")
-    undefined = (Reported(kind="p of equal errors", value=float("nan"), low=0.1, high=0.2),)
-    claim = judged(papers(), "uneven", "refuted", reported=undefined)
-    assert claim.reported("p of equal errors") == "–"
+        judged(papers(), "uneven", reported=two).reported(kind)
+    undefined = (Reported(kind=kind, value=float("nan"), low=0.1, high=0.2, part="a"),)
+    claim = judged(papers(), "uneven", reported=undefined)
+    assert (claim.reported(kind), claim.part(kind)) == ("–", "a")
 
 
 @pytest.mark.parametrize(

@@ -13,16 +13,28 @@ import pandas as pd
 import pytest
 import vl_convert
 
+from analysis.project.errors import UserError
+from analysis.results.records import Variant
 from analysis.results.schemas import ALL
-from report.figures import claims, confidence, errors, explanations, explorer, fragility
+from report.figures import (
+    claims,
+    confidence,
+    errors,
+    explanations,
+    explorer,
+    fragility,
+    slices,
+    variants,
+)
 from report.figures.figure import Figure
 from report.numbers.values import ENOUGH
+from tests.report.test_claims_in_words import EFFECT, variant
 
 FIGURES = [
     *(claims.claims, errors.class_error, errors.confusion, explanations.spread),
     *(explanations.maps, fragility.fragility, fragility.perturbations, fragility.connection),
-    *(fragility.aggregate, confidence.confidences, confidence.reliability),
-    *(confidence.selective, explorer.explorer),
+    *(fragility.aggregate, confidence.confident_errors, confidence.attack_confidence),
+    *(confidence.reliability, confidence.selective, slices.slices, explorer.explorer),
 ]
 
 
@@ -77,29 +89,29 @@ def test_every_figure_of_two_and_of_many_classes_is_drawn_with_a_text(papers, fu
     "side, threshold, values, expected",
     [
         # Right of the threshold is as claimed, whichever side the claim names.
-        ("above", 2, (3, 2.5, 4, 1, 6), (0.25, 0.125, 0.5, -0.25, 1)),
-        ("below", 2, (1, 0, 1.5, -2, 4), (0.25, 0.125, 0.5, -0.5, 1)),
+        ("above", 2, (3, 1, 6), (0.25, -0.25, 1)),
+        ("below", 2, (1, -2, 4), (0.25, -0.5, 1)),
         # Wholly beyond the margin, which is against the claim; within it; within and across zero.
-        ("within", 1, (-3, -4, -2, -5, -1.5), (-0.5, -0.75, -0.25, -1, -0.125)),
-        ("within", 4, (2, 1, 3, 0, 4), (0.5, 0.25, 0.75, 0, 1)),
-        ("within", 4, (0, -1, 2, -3, 4), (1, 0.5, 1, 0, 1)),
+        ("within", 1, (-3, -5, -1.5), (-0.5, -1, -0.125)),
+        ("within", 4, (2, 0, 4), (0.5, 0, 1)),
+        ("within", 4, (0, -3, 4), (1, 0, 1)),
     ],
 )
 def test_a_claim_is_drawn_on_the_side_that_its_effect_is_on(side, threshold, values, expected):
     (drawn,) = (
         rows
-        for rows in datasets(claims.chart(parts((side, threshold, values))))
-        if "thick_from" in rows
+        for rows in datasets(claims.chart(placed((side, threshold, values))))
+        if "at" in rows and "verdict" in rows
     )
-    found = drawn.iloc[0][["at", "thick_from", "thick_to", "from", "to"]]
+    found = drawn.iloc[0][["at", "from", "to"]]
     assert found.tolist() == pytest.approx(expected)
 
 
-def parts(*rows: tuple[str | None, float | None, tuple[float, ...]], **same: object):
-    names = ("effect", "low", "high", "simultaneous_low", "simultaneous_high")
+def placed(*rows: tuple[str | None, float | None, tuple[float, ...]], **same: object):
+    names = ("value", "low", "high")
     found = [
         {"claim": f"c{place}", "heading": f"c{place}", "name": "this study", "source": "ours"}
-        | {"verdict": ("supported", "refuted", "inconclusive", "not tested")[place], "shown": ""}
+        | {"verdict": ("holds", "does not hold", "undecided", "not tested")[place], "shown": ""}
         | {"side": side, "threshold": threshold}
         | dict(zip(names, values, strict=True))
         | same
@@ -109,8 +121,8 @@ def parts(*rows: tuple[str | None, float | None, tuple[float, ...]], **same: obj
 
 
 def test_each_verdict_has_a_shape_and_an_untested_claim_no_mark():
-    one, missing = ("above", 1.0, (2, 1.5, 3, 1.2, 4)), (None, None, (np.nan,) * 5)
-    drawn = svg(claims.chart(parts(one, one, one, missing)))
+    one, missing = ("above", 1.0, (2, 1.5, 3)), (None, None, (np.nan,) * 3)
+    drawn = svg(claims.chart(placed(one, one, one, missing)))
     marks = re.findall(r'aria-roledescription="point"[^>]* d="([^"]*)"', drawn)
     assert len(marks) == len(set(marks)) == 3
     assert "not tested" in drawn and "c3" in drawn
@@ -122,9 +134,51 @@ def test_claims_are_drawn_as_they_were_judged(committed):
     assert list(rows["claim"].drop_duplicates()) == [one.id for one in results.record.claims]
     for claim in results.record.claims:
         ours = rows[(rows["claim"] == claim.id) & (rows["source"] == "this study")]
-        effects = [part.effect for part in claim.study.parts] or [np.nan]
-        assert ours["effect"].tolist() == pytest.approx(effects, nan_ok=True)
+        effect = claim.study.effect
+        assert ours["value"].tolist() == pytest.approx(
+            [effect.value if effect else np.nan], nan_ok=True
+        )
     assert set(rows["source"]) == {"this study", "the original, as published"}
+
+
+# Variants
+
+
+def varied(results, *found: Variant, **changes: object):
+    """Return a claim of a threshold of 0.5, met with 0.3, with these variants."""
+    record = results.record.claim("confident")
+    study = record.study.model_copy(update={"effect": EFFECT, "met": True, "variants": found})
+    return record.model_copy(update={"study": study, "threshold": 0.5, "side": "below"} | changes)
+
+
+def test_variants_are_drawn_from_the_smallest_with_the_answer_of_each(papers):
+    record = varied(
+        papers().results, variant("a", False, scaled=True), variant("b", None, labels="audited")
+    )
+    rows = variants.effects(record)
+    assert rows["value"].tolist() == [0.3, 0.5]
+    assert rows["answer"].tolist() == [variants.OWN, variants.OTHER]
+    assert svg(variants.forest(record, rows)).count('aria-roledescription="point"') == 2
+    points = variants.effects(varied(papers().results, variant("a", True), unit="share"))
+    assert points["value"].tolist() == [30, 50]
+    with pytest.raises(UserError, match="no variants"):
+        variants.effects(varied(papers().results))
+
+
+def test_a_curve_has_one_mark_for_each_effect_and_each_choice_behind_it(papers):
+    found = [
+        variant(f"{attack} {scaled}", scaled, attack=attack, scaled=scaled)
+        for attack in ("pgd", "fgsm-native")
+        for scaled in (True, False)
+    ]
+    record = varied(papers().results, *found)
+    rows = variants.effects(record)
+    drawn = svg(variants.curve(record, rows, variants.choices(record, "layer2.0")))
+    assert drawn.count('aria-roledescription="point"') == 5
+    # The threshold, five intervals, and two choices behind each effect.
+    assert drawn.count('aria-roledescription="rule mark"') == 1 + 5 + 10
+    names = ("attack fgsm", "attack pgd", "attack fgsm-native", "scaled False", "scaled True")
+    assert all(f">{name}<" in drawn for name in names)
 
 
 # Errors
@@ -186,7 +240,7 @@ def test_fragility_starts_from_the_clean_accuracy_and_ends_at_the_quoted_one(com
     assert (data["run"] != ALL).sum() == len(single)
 
 
-@pytest.mark.parametrize("names", [("FGSM", "PGD, on a sample"), ("PGD, on a sample",)])
+@pytest.mark.parametrize("names", [("FGSM", "PGD"), ("PGD",)])
 def test_an_attack_keeps_its_looks_where_others_are_missing(names):
     rows = [
         {"attack": name, "run": run, "levels": level, "value": 0.9 - level / 10}
@@ -202,7 +256,7 @@ def test_an_attack_keeps_its_looks_where_others_are_missing(names):
     assert drawn.count('aria-roledescription="line mark"') == 3 * len(names)
     assert drawn.count('aria-roledescription="rule mark"') == 1
     scale = chart.to_dict()["layer"][0]["encoding"]["color"]["scale"]
-    assert scale["range"][scale["domain"].index("PGD, on a sample")] == "#009E73"
+    assert scale["range"][scale["domain"].index("PGD")] == "#009E73"
 
 
 def test_the_connection_is_between_errors_of_the_same_class(committed):
@@ -211,6 +265,19 @@ def test_the_connection_is_between_errors_of_the_same_class(committed):
     clean = results.ranked.set_index("class")["value"]
     assert data["clean"].to_numpy() == pytest.approx(1 - clean[data.index].to_numpy(), abs=1e-6)
     assert (data["attacked_low"] <= data["attacked"]).all()
+
+
+# Slices
+
+
+def test_a_class_is_compared_plain_and_with_an_attribute_held_fixed(papers):
+    results = papers().results
+    data = slices.adjusted(results, attribute="colour").data
+    table = results.table("adjusted").set_index(["attribute", "class"])["difference"]
+    for attribute, name in (("colour", "colour held fixed"), ("none", "plain")):
+        drawn = data[data["comparison"] == name].set_index("class")["value"]
+        expected = 100 * table[attribute].dropna()
+        assert drawn[expected.index].to_numpy() == pytest.approx(expected.to_numpy(), abs=1e-3)
 
 
 # Confidence
@@ -227,11 +294,10 @@ def test_bins_of_few_predictions_are_left_out_of_the_reliability_diagram():
     assert drawn.count('aria-roledescription="point"') == 4
 
 
-def test_the_last_step_of_a_distribution_of_confidence_ends_at_one(committed):
-    drawn = confidence.confidences(committed("demo").results)
-    (steps,) = datasets(drawn.chart)
-    assert (steps.groupby(["scaling", "kind"])["low"].max() == 1).all()
-    assert len(steps) == len(drawn.data) + 2 * drawn.data["kind"].nunique()
+def test_each_attack_has_one_point_at_each_size_in_each_comparison(papers):
+    data = confidence.attack_confidence(papers().results).data
+    assert not data.duplicated(["pair", "attack", "epsilon"]).any()
+    assert set(data["attack"]) == {"FGSM", "PGD"} and set(data["images"]) == {"all"}
 
 
 # The explorer

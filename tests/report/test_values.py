@@ -10,6 +10,8 @@ from sklearn.metrics import recall_score
 from analysis.project.errors import UserError
 from analysis.results.store import Store
 from analysis.study import load
+from report.numbers.results import Results
+from report.numbers.values import Values
 from report.tables import claims as claims_tables
 from report.tables import protocol
 from report.tables import results as tables
@@ -77,8 +79,36 @@ def test_without_published_results_there_is_no_protocol_to_differ_from(papers):
     results = papers().results
     with pytest.raises(UserError, match="no published results"):
         protocol.deviations(results)
-    assert "data" not in claims_tables.effects(results).splitlines()[0]
-    assert len(cells(claims_tables.claims(results))[0]) == 2
+    assert "data" not in claims_tables.verdicts(results).splitlines()[0]
+    assert len(cells(claims_tables.claims(results))[0]) == 3
+
+
+def test_what_readers_saw_is_counted_by_the_rule_that_chose_the_image(papers):
+    audit = pd.DataFrame(
+        [("both", "prediction"), ("both", "prediction"), ("both", "label"), ("control", "label")],
+        columns=["rule", "agreed"],
+    )
+    agreement = pd.DataFrame(
+        [("a and b", "all", 4, 0.75, 0.5), ("a and b", "suspects", 3, 1.0, np.nan)],
+        columns=["readers", "kind", "images", "share", "kappa"],
+    )
+    paper = papers()
+    results = Results(paper.derived)
+    results._tables |= {"audit": audit, "agreement": agreement}
+    assert cells(tables.audit(results)) == [
+        ["both", "3", "1", "2", "0", "0", "0"],
+        ["control", "1", "1", "0", "0", "0", "0"],
+    ]
+    assert Values(results).agreement == (
+        "a and b agree on 75.0% of 4 images, Cohen's κ 0.50; a and b agree on 100.0% of 3 suspects"
+    )
+
+
+def test_masked_gradients_are_said_with_the_numbers_behind_them(papers):
+    said = papers().value.masking
+    row = papers().results.table("masking").iloc[0]
+    assert said.startswith("Gradients are masked: " if row["masked"] else "No sign of masked")
+    assert f"PGD leaves {100 * row['pgd']:.1f}% right, {100 * row['pgd_random']:.1f}% from" in said
 
 
 def test_tables_show_the_worst_and_the_best_of_many_classes(papers):

@@ -42,14 +42,13 @@ def write_results(**study_changes: object) -> store.Derived:
         }
     )
     suspects = pd.DataFrame({"index": [7], "label": ["one"], "predicted": ["=two"]})
-    suspects = suspects.assign(confidence=pd.Series([0.9], dtype="float32"))
-    part = {"name": "all", "verdict": "supported", "effect": 0.9, "low": 0.8, "high": 0.95}
-    part |= {"simultaneous_low": 0.7, "simultaneous_high": 0.97, "standard_error": 0.01}
-    part |= {"turns_at": (0.7, 0.97), "detectable": None}
+    suspects = suspects.assign(confidence=pd.Series([0.9], dtype="float32"), rule="confident")
+    effect = {"value": 0.9, "low": 0.8, "high": 0.95, "adjusted_low": 0.7, "adjusted_high": 0.97}
+    effect |= {"level": 0.05, "p": 0.001, "standard_error": 0.01, "detectable": None}
     claim = {"id": "accuracy", "statement": "It is high.", "says": "", "test": "accuracy"}
-    claim |= {"parameters": {"above": 0.5}, "sentence": "", "against": "", "clause": "it is high"}
-    claim |= {"effect": "accuracy", "unit": "share", "side": "above", "threshold": 0.5}
-    claim |= {"reports": (), "study": {"verdict": "supported", "parts": (part, part)}}
+    claim |= {"parameters": {"above": 0.5}, "sentence": "", "clause": "it is high"}
+    claim |= {"measured": "accuracy", "unit": "share", "side": "above", "threshold": 0.5}
+    claim |= {"reports": (), "study": {"verdict": "holds", "effect": effect, "met": True}}
     claim |= {"published": {"verdict": "not tested", "reason": "nothing is published"}}
     record = {"study": study, "classes": ("one", "two"), "images": "1" * 64, "inputs": "2" * 64}
     record |= {"repeats": {0: ("r0f0",)}, "groups": 9, "alpha": 0.05, "level": 0.95}

@@ -11,7 +11,8 @@ import pytest
 
 from analysis.project.errors import UserError
 from analysis.results import store
-from analysis.results.schemas import DERIVED_TABLES, RUN_TABLES
+from analysis.results.derived_schemas import DERIVED_TABLES
+from analysis.results.schemas import RUN_TABLES
 from report.site import data_page, downloads
 
 
@@ -54,11 +55,11 @@ def test_tables_can_be_read_back_and_hold_no_formula(derived, tmp_path):
     assert table["predicted"].tolist() == ["'=two"] and table["index"].tolist() == [7]
 
 
-def test_each_part_of_each_verdict_has_a_row(derived):
+def test_each_verdict_has_a_row(derived):
     rows = downloads.claims(derived.record)
-    assert rows["source"].tolist() == ["study", "study", "published"]
-    assert rows["verdict"].tolist() == ["supported", "supported", "not tested"]
-    assert rows["part_effect"].tolist()[:2] == [0.9, 0.9] and rows["part_effect"].isna()[2]
+    assert rows["source"].tolist() == ["study", "published"]
+    assert rows["verdict"].tolist() == ["holds", "not tested"]
+    assert rows["effect_value"][0] == 0.9 and rows["effect_value"].isna()[1]
     assert set(rows["parameters"]) == {'{"above": 0.5}'}
 
 
