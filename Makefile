@@ -26,7 +26,7 @@ benchmark: $(FULL)/ready  ## time how long a reader waits for the charts
 	$(IN_FULL) python -m pytest tests/report/site/benchmark_pages.py --benchmark-only
 
 clean:  ## remove rendered pages, environments, checkpoints; results and pictures stay
-	find build -mindepth 1 -maxdepth 1 ! -name results ! -name pictures -exec rm -r {} +
+	find build -mindepth 1 -maxdepth 1 ! -name results ! -name pictures ! -name simulation.csv -exec rm -r {} +
 
 $(REPORT)/ready: pyproject.toml
 	$(PYTHON) -m venv $(REPORT)

@@ -256,7 +256,7 @@ above = 0.5
     status, out, _ = command("claims", finished.study)
     assert status == 0 and "mine" in out and "claimed > 0.5" in out
     claim = stores.derived("tiny").record.claim("mine")
-    assert claim.study.verdict in ("supported", "refuted", "inconclusive")
+    assert claim.study.verdict in ("holds", "does not hold", "undecided")
     assert claim.sentence == "The accuracy is above 0.5."
 
 
