@@ -107,12 +107,18 @@ class ClaimNumbers:
 
     @property
     def brief(self) -> str:
-        """Return the effect of the claim and what the study says of it, in one sentence."""
+        """Return the effect of the claim and what the study says of it, in one sentence.
+
+        It names the variants where most of them have another answer.
+        """
         effect = self.record.study.effect
         if effect is None:
             return f"{self.clause}."
         value = formats.number(effect.value, self.record.unit)
-        return f"{self._effect_is(value)}: {self._said}."
+        known = computed(self.record.study)
+        other = sum(one.met != self.record.study.met for one in known)
+        turned = f", but not in {other} of {len(known)} variants" if 2 * other > len(known) else ""
+        return f"{self._effect_is(value)}: {self._said}{turned}."
 
     @property
     def finding(self) -> str:

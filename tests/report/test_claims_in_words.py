@@ -60,6 +60,13 @@ def test_an_untested_claim_says_why(papers):
     assert claim.finding.endswith("was not tested (no attack).") and not claim.varied
 
 
+def test_an_answer_that_most_variants_turn_is_said_to_be_one_of_few(papers):
+    for turned, end in ((2, "perturbations, but not in 2 of 3 variants."), (1, "perturbations.")):
+        variants = [variant(f"v{n}", n >= turned, epsilon=n / 100) for n in range(3)]
+        claim = judged(papers(), "collapse", "holds", variants=tuple(variants))
+        assert claim.brief.endswith(end)
+
+
 def test_choices_that_turn_an_answer_are_named_without_those_that_only_change_more(papers):
     variants = (
         variant("PGD", False, attack="pgd"),
