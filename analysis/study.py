@@ -208,13 +208,12 @@ class Change(Section):
 
 
 class Paper(Section):
-    """What only a person can know, as plain text for the pages; nothing is said where it is absent.
+    """What only a person can know, as plain text; pages say nothing where it is absent.
 
-    ``images`` names the images in a few words and ``data`` in sentences, with the keys of works in
-    ``references.bib`` to cite for them in ``cites``; ``caveat`` says what they may not stand for,
-    ``recipe`` how the recipe of training was chosen, ``thresholds`` when the thresholds of the
-    claims were fixed, ``readers`` who read the images of the audit, ``changes`` which tests were
-    changed after their results were known, and ``exploratory`` what that means for the verdicts.
+    ``images`` names the images briefly and ``data`` in sentences, and ``cites`` has keys of
+    ``references.bib``. ``caveat`` says what they may not stand for, ``recipe`` how it was chosen,
+    ``thresholds`` when they were fixed, ``readers`` who read the audit, ``changes`` which tests
+    were changed after their results were known, and ``exploratory`` what that means.
     """
 
     subtitle: Annotated[str, Field(max_length=200), AfterValidator(_plain)] = ""

@@ -146,7 +146,7 @@ class Bodies:
             left_out = suspects.suspects(body)
             if not left_out.any():
                 raise NotTested("no label is suspected")
-            body = evidences.of_images(body, ~left_out)
+            body = variants.of_images(body, ~left_out)
         if changed.resample == "networks":
             body = variants.networks_resampled(body)
         return body

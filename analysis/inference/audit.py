@@ -11,7 +11,8 @@ import pandas as pd
 from sklearn.metrics import cohen_kappa_score
 
 from analysis.inference import suspects
-from analysis.inference.evidence import Evidence, of_images
+from analysis.inference.evidence import Evidence
+from analysis.inference.variants import of_images
 from analysis.results.readings import UNREADABLE, UNSEEN
 from analysis.results.schemas import AGREED, CONTROL, NONE
 

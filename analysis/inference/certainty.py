@@ -9,7 +9,8 @@ import pandas as pd
 
 from analysis.inference import statistics, suspects
 from analysis.inference.audit import audited
-from analysis.inference.evidence import Evidence, of_images
+from analysis.inference.evidence import Evidence
+from analysis.inference.variants import of_images
 from analysis.results.schemas import FGSM, PGD
 
 CUTOFFS = np.round(np.arange(0.5, 0.995, 0.02), 2)

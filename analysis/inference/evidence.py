@@ -8,9 +8,8 @@ a group of its own.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -174,24 +173,6 @@ class Evidence:
         return np.stack(
             [cross_fitted_temperatures(logits, self.label, fold) for logits, fold in pairs]
         )
-
-
-def of_images(evidence: Evidence, images: np.ndarray) -> Evidence:
-    """Return the evidence on some images alone, bool (N,) or positions, with the same resamples."""
-
-    def cut(value: Any) -> Any:
-        if isinstance(value, np.ndarray):
-            return value[images] if value.ndim == 1 else value[:, images]
-        if isinstance(value, dict):
-            return {key: cut(each) for key, each in value.items()}
-        if isinstance(value, Attacked):
-            return Attacked(**{one.name: cut(getattr(value, one.name)) for one in fields(value)})
-        return value
-
-    whole = ("classes", "resamples", "published")
-    names = [one.name for one in fields(evidence) if one.name not in whole]
-    parts = {name: cut(getattr(evidence, name)) for name in names}
-    return replace(evidence, **parts, resamples=evidence.resamples.of(images))
 
 
 def one_hot(label: np.ndarray, classes: int) -> csr_array:

@@ -1,14 +1,32 @@
-"""Evidence with other resamples: fewer, or of networks as well as of groups of images."""
+"""Evidence on some images alone, or with other resamples: fewer, or of networks as well."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
 
 from analysis.inference.bootstrap import Crossed
 from analysis.inference.evidence import Attacked, Evidence, NotTested
+
+
+def of_images(evidence: Evidence, images: np.ndarray) -> Evidence:
+    """Return the evidence on some images alone, bool (N,) or positions, with the same resamples."""
+
+    def cut(value: Any) -> Any:
+        if isinstance(value, np.ndarray):
+            return value[images] if value.ndim == 1 else value[:, images]
+        if isinstance(value, dict):
+            return {key: cut(each) for key, each in value.items()}
+        if isinstance(value, Attacked):
+            return Attacked(**{one.name: cut(getattr(value, one.name)) for one in fields(value)})
+        return value
+
+    whole = ("classes", "resamples", "published")
+    names = [one.name for one in fields(evidence) if one.name not in whole]
+    parts = {name: cut(getattr(evidence, name)) for name in names}
+    return replace(evidence, **parts, resamples=evidence.resamples.of(images))
 
 
 def fewer_resamples(evidence: Evidence, count: int) -> Evidence:

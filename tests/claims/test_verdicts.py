@@ -12,7 +12,6 @@ from analysis.claims import explanations
 from analysis.claims.judge import ALPHA, judge, needed_resamples
 from analysis.claims.judging import holm
 from analysis.claims.text import lines
-from analysis.inference import evidence as evidences
 from analysis.inference import suspects, variants
 from analysis.inference.bootstrap import Resamples
 from analysis.inference.evidence import Attacked, Evidence
@@ -320,7 +319,7 @@ def test_families_shrink_by_what_is_not_tested() -> None:
 def test_evidence_on_some_images_keeps_everything_that_belongs_to_them() -> None:
     data = with_suspects()
     kept = np.arange(len(data.label)) % 3 > 0
-    part = evidences.of_images(data, kept)
+    part = variants.of_images(data, kept)
     assert np.array_equal(part.label, data.label[kept])
     assert np.array_equal(part.attributes["place"], data.attributes["place"][kept])
     outcome = part.attacked["fgsm", 0.015]

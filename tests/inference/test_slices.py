@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from statsmodels.stats.contingency_tables import StratifiedTable
 
-from analysis.inference import attributes, evidence, slices
+from analysis.inference import attributes, evidence, slices, variants
 from analysis.inference.bootstrap import Resamples
 from analysis.inference.evidence import Evidence, Tables
 from analysis.project.errors import UserError
@@ -132,7 +132,7 @@ def test_a_place_that_explains_everything_leaves_no_difference(data: Evidence) -
     # A resample of groups is one in which their images count so often.
     row = data.resamples.of_images(np.arange(len(data.label)), slice(4, 5))[0].astype(int)
     again = np.repeat(np.arange(len(row)), row)
-    copy = evidence.of_images(replace(data, resamples=Resamples(data.group, 0, 0)), again)
+    copy = variants.of_images(replace(data, resamples=Resamples(data.group, 0, 0)), again)
     expected = slices.fixed_difference(copy, members[again], ~members[again], attribute="place")
     assert fixed[4] == pytest.approx(expected[0], abs=1e-6)
 
