@@ -7,7 +7,7 @@ resamples must agree, on made-up evidence and on the stored results.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations, permutations
 
 import numpy as np
@@ -380,7 +380,7 @@ def test_the_commonest_pairs_are_chosen_on_one_half_and_counted_on_the_other(pai
 
 def test_errors_with_an_attribute_fixed_are_averaged_over_its_slices(data: Evidence) -> None:
     place = np.array(["first", "middle", "last"])[np.arange(len(data.label)) % 3]
-    body = evidence.replace(data, attributes={"place": place})
+    body = replace(data, attributes={"place": place})
     members, wrong = np.isin(data.label, [8, 9]), data.wrong.mean(axis=0)
     difference = total = above = below = 0.0
     for name in np.unique(place):
