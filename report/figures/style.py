@@ -43,7 +43,9 @@ LEGEND = legend(labelLimit=320)
 # In a chart of one view its width is known, and long names can be put one below another.
 LONG = legend(alt.ExprRef("width < 420 ? 1 : 2"), labelLimit=320)
 # The same for lines, which differ by their dashes.
-LINES = legend(3, symbolType="stroke", symbolSize=300, symbolStrokeWidth=2)
+LINES = legend(
+    alt.ExprRef("width < 420 ? 1 : 3"), symbolType="stroke", symbolSize=300, symbolStrokeWidth=2
+)
 
 
 def as_published(found: Published) -> str:
