@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 import tomllib
 from dataclasses import dataclass
@@ -25,6 +26,8 @@ from analysis.project.forms import Section, problem
 
 # A name becomes a folder on any system, so it is plain and none of those that Windows keeps.
 NAME = re.compile(r"(?!(?:con|prn|aux|nul|com\d|lpt\d)(?:\.|$))[a-z0-9][a-z0-9_.-]{0,63}", re.I)
+# Words for the pages, what groups alone decide, and which networks are mapped change no result.
+_NO_RESULT = {"images": {"noun", "nouns", "show", "sequence"}, "maps": {"repeats"}}
 # A study file is written by a person; a larger file is not one.
 _LARGEST_FILE = 1_000_000
 
@@ -291,12 +294,9 @@ class Study(Section):
         Values equal to their default are left out, so that a new key leaves old results valid; for
         that, a default must never change.
         """
-        content = self.model_dump(mode="json", include=set(sections), exclude_defaults=True)
-        # Words for the pages, and what is derived from groups alone, change no result of a run.
-        for key in ("noun", "nouns", "show", "sequence"):
-            content.get("images", {}).pop(key, None)
-        # Which networks are mapped changes no map.
-        content.get("maps", {}).pop("repeats", None)
+        content = self.model_dump(
+            mode="json", include=set(sections), exclude=_NO_RESULT, exclude_defaults=True
+        )
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
@@ -316,7 +316,8 @@ def load(name: str | Path) -> Study:
         path = paths.STUDIES / f"{name}.toml"
         known = str(name) in names()
     else:
-        known = _is_file(path)
+        # Unlike Path.is_file, it is false for a name that no file system can hold.
+        known = os.path.isfile(path)
     if not known:
         likely = nearest(str(name)[:100], names())
         raise UserError(f"There is no study {str(name)[:100]!r}; the nearest is {likely!r}.")
@@ -332,14 +333,6 @@ def load(name: str | Path) -> Study:
         return Study.model_validate({"name": path.stem, **content})
     except ValidationError as error:
         raise UserError(f"{path.name}: {problem(error, Study)}") from None
-
-
-def _is_file(path: Path) -> bool:
-    try:
-        return path.is_file()
-    except OSError:
-        # A name that no file system can hold.
-        return False
 
 
 def _parsed(path: Path) -> dict[str, Any]:

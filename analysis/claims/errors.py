@@ -112,10 +112,9 @@ def error_difference(
     ``left_out`` are in neither group.
     """
     members, rest = _groups(evidence, classes, others, left_out)
-    if fixed is not None:
-        _check_attributes(evidence)
-        return Finding.of(fixed_difference(evidence, members, rest, attribute=fixed))
-    return Finding.of(_error_of(evidence, members) - _error_of(evidence, rest))
+    if fixed is None:
+        return Finding.of(_error_of(evidence, members) - _error_of(evidence, rest))
+    return Finding.of(fixed_difference(evidence, members, rest, attribute=_known(evidence, fixed)))
 
 
 @test(
@@ -139,10 +138,9 @@ def error_ratio(
     ``left_out`` are in neither group.
     """
     members, rest = _groups(evidence, classes, others, left_out)
-    if fixed is not None:
-        _check_attributes(evidence)
-        return Finding.of(fixed_ratio(evidence, members, rest, attribute=fixed))
-    return Finding.of(_error_of(evidence, members) / _error_of(evidence, rest))
+    if fixed is None:
+        return Finding.of(_error_of(evidence, members) / _error_of(evidence, rest))
+    return Finding.of(fixed_ratio(evidence, members, rest, attribute=_known(evidence, fixed)))
 
 
 @test(
@@ -225,9 +223,11 @@ def _groups(
     return members, ~(members | rest) if others is None else evidence.members(others)
 
 
-def _check_attributes(evidence: Evidence) -> None:
+def _known(evidence: Evidence, attribute: str) -> str:
+    """Return an attribute. Raises ``NotTested`` if none is known of the images."""
     if not evidence.attributes:
         raise NotTested("no attribute of the images is known")
+    return attribute
 
 
 def _error_of(evidence: Evidence, members: np.ndarray) -> np.ndarray:

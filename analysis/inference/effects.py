@@ -78,7 +78,7 @@ class Replicates:
 class Range:
     """The largest difference between the errors of classes, from all pairs at once.
 
-    ``errors`` (1 + B, K) has the estimates first and ``spread`` (K,) is the least standard error of
+    ``errors`` (1 + B, K) has the estimates first and ``floor`` (K,) the least standard error of
     each. All differences lie within q standard errors of their estimates with the probability that
     their largest studentised deviation in the resamples is at most q (the max-t method; Westfall
     and Young 1993, *Resampling-Based Multiple Testing*). So the range is at least the largest lower

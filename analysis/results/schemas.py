@@ -66,6 +66,16 @@ ATTACK = text(
 CLASS = text("name of the class, or all")
 SCALING = text("as given, or scaled by temperature", *SCALINGS)
 
+_PERTURBED = {
+    "attack": ATTACK,
+    "epsilon": EPSILON,
+    "index": INDEX,
+    "label": LABEL,
+    "predicted": count("class predicted for the perturbed image"),
+    "confidence": share("softmax probability of that class", kind="float32"),
+    "logits": logits(missing=True),
+}
+
 # What is stored for each run.
 RUN_TABLES: dict[str, pa.DataFrameSchema] = {
     "history": table(
@@ -137,28 +147,12 @@ RUN_TABLES: dict[str, pa.DataFrameSchema] = {
         about="mean Grad-CAM map of each class, one row a cell",
     ),
     "attacks": table(
-        {
-            "attack": ATTACK,
-            "epsilon": EPSILON,
-            "index": INDEX,
-            "label": LABEL,
-            "predicted": count("class predicted for the perturbed image"),
-            "confidence": share("softmax probability of that class", kind="float32"),
-            "logits": logits(missing=True),
-        },
+        _PERTURBED,
         unique=["attack", "epsilon", "index"],
         about="predictions on perturbed images, one row for an image, an attack and an ε",
     ),
     "controls": table(
-        {
-            "attack": ATTACK,
-            "epsilon": EPSILON,
-            "index": INDEX,
-            "label": LABEL,
-            "predicted": count("class predicted for the perturbed image"),
-            "confidence": share("softmax probability of that class", kind="float32"),
-            "logits": logits(missing=True),
-        },
+        _PERTURBED,
         unique=["attack", "epsilon", "index"],
         about="predictions after descent in the first repeat, one row for an image and an attack",
     ),
