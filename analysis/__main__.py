@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import math
 import signal
 import sys
 from collections.abc import Sequence
@@ -30,6 +31,48 @@ data = click.option(
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 def app() -> None:
     """From a study file to cached results. A STUDY is a name, or a path to a study file."""
+
+
+@app.command()
+@click.argument("name")
+@click.option("--images", help="A folder, an .npz file, torchvision:DATASET or python:MODULE:NAME.")
+@click.option("--model", help="A timm model, or python:MODULE:NAME.")
+@click.option("--weights", help="A file, or pretrained; a timm model is trained if left out.")
+@click.option(
+    "--size", type=click.IntRange(8, 4096), help="Input size in pixels; timm's if left out."
+)
+@click.option("--predictions", type=click.Path(path_type=Path), help="A CSV or Parquet file.")
+@data
+def new(
+    name: str,
+    images: str | None,
+    model: str | None,
+    weights: str | None,
+    size: int | None,
+    predictions: Path | None,
+    data: Path | None,
+) -> None:
+    """Write a study of your own, and the profile that shows it."""
+    from analysis import scaffold
+
+    if predictions is not None and images is None and model is None:
+        written = scaffold.of_predictions(name, predictions, say=_say)
+    elif predictions is None and images is not None and model is not None:
+        written = scaffold.of_images(
+            name,
+            images,
+            model=model,
+            weights=weights,
+            size=size,
+            data=data or paths.data(),
+            say=_say,
+        )
+    else:
+        raise click.UsageError("Name --images and --model, or --predictions.")
+    study, profile = map(paths.shown, written)
+    _say(f"{study}  the study: read it, and change what does not fit")
+    _say(f"{profile}  the profile that shows it")
+    _say(f"Next: python -m analysis run {name}")
 
 
 @app.command()
@@ -69,13 +112,13 @@ def status(names: tuple[str, ...]) -> None:
 
 
 def _derived_state(opened: Store, derived: Derived | None) -> str:
-    from analysis import claims, pipeline
+    from analysis import claims, derivation
 
     if derived is None:
         return "missing"
     if not derived.is_whole():
         return "broken"
-    current = pipeline.derived_digest(opened, claims.of(opened.study))
+    current = derivation.derived_digest(opened, claims.of(opened.study))
     return "done" if derived.record.inputs == current else "stale"
 
 
@@ -103,11 +146,44 @@ def verify(names: tuple[str, ...]) -> None:
 @click.option("--json", is_flag=True, help="Print everything as JSON.")
 def claims_(name: str, json: bool) -> None:
     """Print the verdict on each claim, deriving it again if needed."""
-    from analysis import pipeline, study
+    from analysis import derivation, study
     from analysis.claims import text
 
-    record = pipeline.judged(study.load(name), say=lambda line: None)
+    record = derivation.judged(study.load(name), say=lambda line: None)
     _say(record.model_dump_json(indent=1) if json else text.lines(record))
+
+
+@app.command()
+@click.argument("a")
+@click.argument("b")
+@click.option(
+    "--gate",
+    "margin",
+    type=click.FloatRange(min=0, max=1, max_open=True),
+    metavar="MARGIN",
+    help="Exit with 1 if B is worse by more than this share, such as 0.01, beyond chance.",
+)
+@click.option("--strict", is_flag=True, help="Exit with 1 unless B is surely not that much worse.")
+@click.option("--json", is_flag=True, help="Print everything as JSON.")
+def compare(a: str, b: str, margin: float | None, strict: bool, json: bool) -> int:
+    """Print study B against study A; paired differences where both predict the same images.
+
+    The exit status is 0, or 1 if B does not pass the gate, and 2 for any error.
+    """
+    from analysis import comparison, study
+    from analysis.comparison import text
+
+    if strict and margin is None:
+        raise click.UsageError("--strict is for --gate MARGIN.")
+    if margin is not None and math.isnan(margin):
+        raise click.UsageError("--gate: the margin must be a number.")
+    try:
+        found = comparison.compare(study.load(a), study.load(b), margin=margin, strict=strict)
+    # 1 is for a gate that is not passed.
+    except UserError as error:
+        raise click.ClickException(str(error)) from None
+    _say(found.model_dump_json(indent=1) if json else text.lines(found))
+    return int(found.gate is not None and not found.gate.passed)
 
 
 @app.command()
@@ -133,11 +209,11 @@ def pictures(name: str, device: str | None, data: Path | None) -> None:
 )
 def audit(name: str, data: Path | None, out: Path | None) -> None:
     """Write a page on which people read suspected labels; needs data."""
-    from analysis import pipeline, study
+    from analysis import derivation, study
     from analysis.audit import page
 
     found = study.load(name)
-    pipeline.judged(found, say=lambda line: None)
+    derivation.judged(found, say=lambda line: None)
     path = page.write(found, data=data or paths.data(), out=out)
     _say(f"{paths.shown(path)}  {path.stat().st_size / 1e3:.0f} kB")
 
@@ -163,7 +239,10 @@ def simulate(data_sets: int, processes: int, out: Path | None) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit status: 0, 1 for an error, 130 when interrupted."""
+    """Run one command and return its exit status: 0, 1 for an error, 130 when interrupted.
+
+    That of ``compare`` is 2 for an error.
+    """
     # A polite kill, for example by a batch system, is an interruption like Ctrl-C.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:

@@ -5,30 +5,15 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from analysis import claims
-from analysis.claims.judge import ALPHA, judge, needed_resamples
-from analysis.inference import (
-    audit,
-    certainty,
-    confidence,
-    estimates,
-    evidence,
-    masking,
-    measures,
-    neighbours,
-    slices,
-    suspects,
-)
-from analysis.inference.evidence import Tables
-from analysis.inference.summaries import summaries
+from analysis import claims, derivation, predicted
 from analysis.project import provenance
 from analysis.project.errors import UserError
-from analysis.results import published, readings, status, store, verification
-from analysis.results.records import Analysis, ClaimsRecord, RunRecord, Training
+from analysis.results import status
+from analysis.results.records import Analysis, Input, RunRecord, Training
 from analysis.results.store import Store
 from analysis.study import Run, Study
 
@@ -36,11 +21,9 @@ if TYPE_CHECKING:
     import torch
 
     from analysis.images import Images
+    from analysis.networks.classifier import Classifier
     from analysis.networks.weights import Trained
     from analysis.probes import Subject
-
-# Raised by hand when something else is derived from the same tables.
-DERIVED_VERSION = 4
 
 
 def run(
@@ -64,7 +47,7 @@ def run(
         todo = [run for run in study.runs if opened.todo(run)]
         if todo:
             _run_all(opened, todo, data=data, device=device, say=say)
-        derive(opened, say=say)
+        derivation.derive(opened, say=say)
 
 
 def _run_all(
@@ -75,17 +58,22 @@ def _run_all(
     device: str | None,
     say: Callable[[str], None],
 ) -> None:
+    study = opened.study
+    if study.predictions:
+        for each in todo:
+            _take_predictions(opened, each)
+        return
     import torch
     from tqdm import tqdm
 
     from analysis import images as sources
     from analysis.networks import classifier, weights
-    from analysis.probes import maps
 
-    study = opened.study
     chosen = classifier.choose_device(device)
     images = sources.load(study, data)
     claims.of(study).check_classes(images.classes)
+    for note in images.notes:
+        say(f"{study.name}: {note}")
     for record in opened.runs.values():
         if record.images != images.digest():
             raise UserError(
@@ -96,16 +84,36 @@ def _run_all(
     say(f"{study.name}: {len(todo)} of {len(study.runs)} runs to do on {weights.describe(chosen)}")
     # The same kernels every time, so that a seed gives the same weights on the same device.
     with torch.backends.cudnn.flags(deterministic=True, benchmark=False):
-        untrained = classifier.build(
-            study.network, classes=len(images.classes), seed=study.seed, device=chosen
-        )
-        maps.check_layers(untrained, study.maps.layers)
-        steps = sum(
-            len(study.training.sizes) + len(status.wanted(study, run.repeat)) for run in todo
-        )
+        _check_network(study, images, chosen)
+        steps = sum(study.epochs + len(status.wanted(study, run.repeat)) for run in todo)
         with tqdm(total=steps, unit="step", desc=study.name) as progress:
             for each in todo:
                 _finish(opened, each, images, device=chosen, progress=progress.update, say=say)
+
+
+def _check_network(study: Study, images: Images, device: torch.device) -> None:
+    """Raise ``UserError`` for a network or layers that do not work, before hours are spent."""
+    from analysis.probes import maps
+
+    network = untrained(study, images, device)
+    if study.maps:
+        maps.check_layers(network, study.maps.layers or maps.default_layers(network))
+
+
+def untrained(study: Study, images: Images, device: torch.device) -> Classifier:
+    """Return the network of a study before its training or, if it has none, as it is given.
+
+    Raises ``UserError`` for a network that cannot be made, or does not work.
+    """
+    from analysis.networks import classifier, weights
+
+    classes, channels, size = len(images.classes), images.channels, images.size
+    if study.trained:
+        return classifier.of_study(
+            study, classes=classes, channels=channels, seed=study.seed, device=device, images=size
+        )
+    given = weights.given(study, classes=classes, channels=channels, device=device, images=size)
+    return given.classifier
 
 
 def _finish(
@@ -129,18 +137,20 @@ def _finish(
             kept = opened.set_aside(run)
             say(f"{run.name}: {step} is {problem}; its earlier results are kept in {kept}")
             break
-    _, positions = divide(study, run, images)
+    trained_on, positions = divide(study, run, images)
     record = opened.runs.get(run.name)
     subject: Subject | None = None
     if record is None:
-        record, subject = _trained(opened, run, images, positions, device=device, progress=progress)
+        record, subject = _trained(
+            opened, run, images, positions, device=device, progress=progress, say=say
+        )
     for name in status.wanted(study, run.repeat):
         kind = status.ANALYSES[name]
         if name not in record.analyses:
             # Weights are read, or trained again, only where something needs them.
             if kind.network and subject is None:
                 record, subject = _trained(
-                    opened, run, images, positions, device=device, progress=progress
+                    opened, run, images, positions, device=device, progress=progress, say=say
                 )
             begin = time.perf_counter()
             done = {
@@ -151,9 +161,10 @@ def _finish(
             if kind.network and subject is not None:
                 tables = PROBES[name](subject, done)
             else:
-                tables = OF_IMAGES[name](images, positions)
+                tables = OF_IMAGES[name](images, trained_on, positions)
             analysis = Analysis(
                 digest=status.analysis_digest(study, name, weights=status.weights_of(record)),
+                files=status.contents(study, kind.files),
                 device=weights.describe(device),
                 packages=provenance.packages(),
                 revision=provenance.revision(),
@@ -168,7 +179,57 @@ def _finish(
             opened.write_run(record)
         progress(1)
     if subject is None:
-        progress(len(study.training.sizes))
+        progress(study.epochs)
+
+
+def _take_predictions(opened: Store, run: Run) -> None:
+    """Record what a file of predictions says as a run's analyses."""
+    study = opened.study
+    begin = time.perf_counter()
+    given = predicted.read(study)
+    claims.of(study).check_classes(given.classes)
+    facts: dict[str, Any] = dict(
+        device="computed elsewhere",
+        packages=provenance.packages(),
+        revision=provenance.revision(),
+        finished=provenance.now(),
+        seconds=time.perf_counter() - begin,
+    )
+    digest = status.training_digest(study)
+    analyses = {}
+    for name in status.wanted(study, run.repeat):
+        tables = {
+            table: opened.write_table(run.name, table, given.tables[table])
+            for table in status.ANALYSES[name].tables
+        }
+        known = status.analysis_digest(study, name, weights=digest)
+        analyses[name] = Analysis(digest=known, tables=tables, **facts)
+    opened.write_run(
+        RunRecord(
+            study=study.name,
+            repeat=run.repeat,
+            fold=run.fold,
+            seed=run.seed,
+            images=given.digest,
+            classes=given.classes,
+            recipe=_recipe(study),
+            training=Training(
+                digest=digest,
+                files=status.contents(study, status.TRAINED_FROM),
+                weights=None,
+                training_images=0,
+                history=None,
+                **facts,
+            ),
+            analyses=analyses,
+        )
+    )
+
+
+def _recipe(study: Study) -> dict[str, Any]:
+    """Return what a study says of its networks and their analyses, for the record."""
+    measured = ("maps", "attacks", "corruptions")
+    return study.content("seed", "images", "network", "training", "predictions", *measured)
 
 
 def _trained(
@@ -179,6 +240,7 @@ def _trained(
     *,
     device: torch.device,
     progress: Callable[[int], bool | None],
+    say: Callable[[str], None],
 ) -> tuple[RunRecord, Subject]:
     """Return the record of a run with its network, which is trained first if it has to be."""
     from analysis.networks import weights
@@ -189,17 +251,28 @@ def _trained(
     def epoch(row: object) -> None:
         progress(1)
 
-    if not weights.path(study, run).is_file():
-        weights.train(study, run, images, device=device, report=epoch)
+    if not study.trained:
+        trained = weights.given(
+            study,
+            classes=len(images.classes),
+            channels=images.channels,
+            images=images.size,
+            device=device,
+        )
     else:
-        progress(len(study.training.sizes))
-    trained = weights.read(
-        study,
-        run,
-        classes=len(images.classes),
-        device=device,
-        expected=record.training.weights if record else None,
-    )
+        if not weights.path(study, run).is_file():
+            weights.train(study, run, images, device=device, report=epoch, say=say)
+        else:
+            progress(study.epochs)
+        trained = weights.read(
+            study,
+            run,
+            classes=len(images.classes),
+            channels=images.channels,
+            images=images.size,
+            device=device,
+            expected=record.training.weights if record else None,
+        )
     subject = Subject(study, run, trained.classifier, images, positions)
     if record is not None and record.training.weights is None:
         record = _identified(opened, record, subject, trained)
@@ -211,8 +284,10 @@ def _trained(
 
 def _record(opened: Store, run: Run, images: Images, trained: Trained) -> RunRecord:
     """Return the record of a run that has been trained and not yet analysed."""
-    study, facts = opened.study, trained.facts
-    history = opened.write_table(run.name, "history", trained.history)
+    study, classifier = opened.study, trained.classifier
+    history = None
+    if trained.history is not None:
+        history = opened.write_table(run.name, "history", trained.history)
     return RunRecord(
         study=study.name,
         repeat=run.repeat,
@@ -220,13 +295,19 @@ def _record(opened: Store, run: Run, images: Images, trained: Trained) -> RunRec
         seed=run.seed,
         images=images.digest(),
         classes=images.classes,
-        recipe=study.model_dump(
-            mode="json",
-            include={"seed", "images", "network", "training", "maps", "attacks"},
-            exclude_defaults=True,
+        recipe=_recipe(study),
+        input=Input(
+            size=classifier.size,
+            channels=images.channels,
+            mean=classifier.mean,
+            std=classifier.std,
         ),
         training=Training(
-            digest=status.training_digest(study), weights=trained.digest, history=history, **facts
+            digest=status.training_digest(study),
+            files=status.contents(study, status.TRAINED_FROM),
+            weights=trained.digest,
+            history=history,
+            **trained.facts,
         ),
     )
 
@@ -250,95 +331,3 @@ def _identified(opened: Store, record: RunRecord, subject: Subject, trained: Tra
         for name, analysis in record.analyses.items()
     }
     return record.model_copy(update={"training": training, "analyses": analyses})
-
-
-def derive(opened: Store, *, say: Callable[[str], None] = print) -> ClaimsRecord | None:
-    """Derive all that pages show from the complete repeats, unless that has been done.
-
-    Returns nothing, and says so, if no repeat is complete. Raises ``UserError`` if their runs are
-    not valid.
-    """
-    study, repeats = opened.study, opened.shown_repeats()
-    if not repeats:
-        say(f"{study.name}: no repeat is complete, so there is nothing to derive yet.")
-        return None
-    wanted = claims.of(study)
-    inputs = derived_digest(opened, wanted)
-    try:
-        before = store.derived_if_any(study.name)
-    except UserError:
-        # Damaged, or written by another version: it can be derived again.
-        before = None
-    if before is not None and before.is_whole() and before.record.inputs == inputs:
-        say(f"{study.name}: nothing to do.")
-        return before.record
-    runs = [run for names in repeats.values() for run in names]
-    for run in runs:
-        verification.check_run(opened, run)
-    verification.check_together(opened, runs)
-    tables = Tables(opened, repeats)
-    classes = opened.runs[runs[0]].classes
-    count = needed_resamples(study, wanted.confirmatory)
-    found = evidence.of_study(tables, study, classes, resamples=count)
-    theirs = published.load(study.published) if study.published else None
-    level, resamples = study.bootstrap.level, study.bootstrap.resamples
-    contents = {
-        **summaries(tables, found, opened.runs),
-        "estimates": estimates.estimates(found, theirs, level=level),
-        "map_measures": measures.table(found, level=level, resamples=resamples),
-        "suspects": suspects.table(found),
-        "neighbours": neighbours.table(found, level=level),
-    }
-    contents |= slices.tables(found, level=level) | audit.tables(found) | masking.tables(found)
-    contents |= certainty.tables(found, level=level)
-    contents |= confidence.tables(
-        found, level=level, resamples=resamples, epsilon=study.attacks.logits_epsilon
-    )
-    records, family, published_family = judge(study, wanted, found, theirs)
-    derived = opened.write_derived(
-        contents,
-        lambda entries: ClaimsRecord(
-            study=study,
-            classes=classes,
-            images=opened.runs[runs[0]].images,
-            inputs=inputs,
-            repeats=repeats,
-            groups=len(np.unique(tables.group)),
-            alpha=ALPHA,
-            level=level,
-            family=family,
-            published=published_family,
-            introduction=wanted.introduction,
-            claims=records,
-            tables=entries,
-        ),
-    )
-    say(f"{study.name}: claims judged on {len(runs)} runs.")
-    return derived
-
-
-def derived_digest(opened: Store, wanted: claims.Claims) -> str:
-    """Return what identifies all that is derived from the complete repeats now."""
-    runs = [run for names in opened.shown_repeats().values() for run in names]
-    body = published.load(opened.study.published) if opened.study.published else None
-    words = opened.study.model_dump_json(include={"title", "images", "paper", "companion"})
-    seen = readings.digest(opened.study.name)
-    text = f"{wanted.digest} {body.model_dump_json() if body else ''} {words} {seen}"
-    return status.derived_digest(
-        opened.study, [opened.runs[run] for run in runs], version=DERIVED_VERSION, claims=text
-    )
-
-
-def judged(study: Study, *, say: Callable[[str], None]) -> ClaimsRecord:
-    """Return the claims of a study, derived again if they are not up to date.
-
-    Raises ``UserError`` without a complete repeat, and if somebody is changing the results.
-    """
-    opened = Store.open(study)
-    if not opened.shown_repeats():
-        raise store.nothing_yet(study.name)
-    with opened.locked():
-        found = derive(Store.open(study), say=say)
-    if found is None:
-        raise store.nothing_yet(study.name)
-    return found

@@ -24,9 +24,19 @@ from analysis.results import store
 from analysis.results.store import Derived
 from report import page
 from report.figures import claims as claims_figure
-from report.figures import confidence, errors, explanations, explorer, fragility, slices, variants
+from report.figures import (
+    confidence,
+    corruptions,
+    errors,
+    explanations,
+    explorer,
+    fragility,
+    slices,
+    variants,
+)
 from report.figures.figure import Figure
 from report.numbers.claims import ClaimNumbers, Claims
+from report.numbers.corruptions import CorruptionNumbers
 from report.numbers.results import Results, checked
 from report.numbers.study import StudyNumbers
 from report.numbers.values import Values
@@ -60,7 +70,7 @@ class Paper:
         self.study, self.value = StudyNumbers(self.results), Values(self.results)
         self.claims = Claims(self.results)
         drawn = (claims_figure, variants, errors, slices, explanations, fragility, confidence)
-        self.figure = _exhibits(self.results, *drawn, explorer)
+        self.figure = _exhibits(self.results, *drawn, corruptions, explorer)
         self.table = _exhibits(self.results, claims_table, results_table, protocol)
         self._templates = jinja2.Environment(
             loader=jinja2.FileSystemLoader(SECTIONS),
@@ -77,6 +87,7 @@ class Paper:
             value=self.value,
             claims=self.claims,
             claim=self.claim,
+            corruption=partial(CorruptionNumbers, self.results),
             has_claim=lambda name: any(claim.id == name for claim in self.claims),
             has=self.results.has,
             figure=self.figure,
@@ -112,10 +123,15 @@ class Paper:
         except (jinja2.UndefinedError, UserError, KeyError, TypeError) as error:
             raise UserError(f"_paper/{name}.md, line {_line(error)}: {error}") from error
 
-    def front_matter(self) -> Markdown:
-        """Return the metadata that the study and its results determine, as a YAML block."""
+    def front_matter(self, *, title: str = "") -> Markdown:
+        """Return the metadata that the study and its results determine, as a YAML block.
+
+        With a ``title`` the paper has this one instead of the page's own, and not its authors.
+        """
         paper = self.study.paper
         content: dict[str, Any] = {
+            "title": _attribute(title),
+            "authorless": bool(title),
             "subtitle": _attribute(paper.subtitle),
             "description": _attribute(paper.description),
             "keywords": [_attribute(word) for word in paper.keywords],
@@ -124,6 +140,13 @@ class Paper:
         }
         lines = [f"{key}: {_yaml(value)}" for key, value in content.items() if value]
         return Markdown("\n".join(["---", *lines, "---"]))
+
+    def explorer_matter(self) -> Markdown:
+        """Return the description of the page on which a reader chooses, as a YAML block."""
+        chosen = "One class at a time"
+        if self.results.has("accuracies"):
+            chosen = "One class, one confusion and one perturbation at a time"
+        return Markdown(f'---\ndescription: "{chosen}: every chart follows the choice."\n---')
 
     def _written(self, value: Any) -> str:
         if isinstance(value, Figure):

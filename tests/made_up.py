@@ -11,6 +11,7 @@ from analysis import study as studies
 from analysis.results import status
 from analysis.results.records import Analysis, RunRecord, Training
 from analysis.results.schemas import (
+    CORRUPTIONS,
     FGSM,
     FGSM_NATIVE,
     MAPPED,
@@ -18,6 +19,7 @@ from analysis.results.schemas import (
     PGD_MARGIN,
     PGD_RANDOM,
     RANDOM_SIGN,
+    RUN_TABLES,
 )
 from analysis.results.store import Store
 from analysis.study import Run, Study
@@ -83,6 +85,12 @@ def attributes(rows: pd.DataFrame) -> pd.DataFrame:
     return found.astype({"category": "str"})
 
 
+def duplicates() -> pd.DataFrame:
+    """Return that no image has a duplicate."""
+    kinds = {"index": "int64", "other_split": "str", "other_index": "int64", "kind": "str"}
+    return pd.DataFrame(columns=list(kinds)).astype(kinds)
+
+
 def maps(study: Study, rows: pd.DataFrame, *, seed: int) -> dict[str, pd.DataFrame]:
     generator = np.random.default_rng(seed)
     tables = []
@@ -142,6 +150,17 @@ def controls(study: Study, rows: pd.DataFrame, *, seed: int) -> dict[str, pd.Dat
     }
 
 
+def corruptions(study: Study, rows: pd.DataFrame, *, seed: int) -> dict[str, pd.DataFrame]:
+    generator = np.random.default_rng(seed + 2)
+    tables = []
+    for name in CORRUPTIONS:
+        for number, strength in enumerate(getattr(study.corruptions, name)):
+            found = _attacked(rows[rows["group"] % 2 == 0], FGSM, 0.1 * number, generator)
+            found = found.assign(corruption=name, strength=float(strength))
+            tables.append(found[list(RUN_TABLES["corruptions"].columns)])
+    return {"corruptions": pd.concat(tables, ignore_index=True)}
+
+
 def _attacked(
     rows: pd.DataFrame, attack: str, epsilon: float, generator: np.random.Generator
 ) -> pd.DataFrame:
@@ -170,12 +189,17 @@ def add_run(
     rows = predictions(chosen, classes=classes, seed=seed)
     made = {
         "attributes": lambda: {"attributes": attributes(rows)},
+        "duplicates": lambda: {"duplicates": duplicates()},
         "predictions": lambda: {"predictions": rows},
         "maps": lambda: maps(study, rows, seed=seed),
         "attacks": lambda: attacks(study, rows, seed=seed),
         "controls": lambda: controls(study, rows, seed=seed),
+        "corruptions": lambda: corruptions(study, rows, seed=seed),
     }
-    epochs = len(study.training.sizes)
+    trained = {"training_images": 0, "history": None}
+    if study.trained:
+        written = store.write_table(run.name, "history", history(study.epochs))
+        trained = {"training_images": 10, "history": written}
     record = RunRecord(
         study=study.name,
         repeat=run.repeat,
@@ -187,8 +211,7 @@ def add_run(
         training=Training(
             digest=status.training_digest(study),
             weights=weights,
-            training_images=10,
-            history=store.write_table(run.name, "history", history(epochs)),
+            **trained,
             **PROVENANCE,
         ),
         analyses={

@@ -108,7 +108,6 @@ def test_an_unknown_key_is_answered_with_the_nearest(
         ("size = 64 }\nmaps", "size = 64, std = 1e-30 }\nmaps", "network.std"),
         ("size = 64 }\nmaps", "size = 64, mean = nan }\nmaps", "network.mean"),
         ('["layer2.0", "layer1.0"]', '["layer2.0", "layer2.0"]', "maps.layers"),
-        ('["layer2.0", "layer1.0"]', "[]", "maps.layers"),
         ("[0, 0.01, 0.05]", "[0.01, 0.05]", "attacks.epsilons"),
         ("[0, 0.01, 0.05]", "[0, 0.05, 0.01]", "attacks.epsilons"),
         ("[0.02, 0.06]", "[0, 0.06]", "attacks.native_epsilons.0"),
@@ -183,3 +182,50 @@ def test_each_step_depends_on_its_own_part_of_a_study(
 def test_the_nearest_name_is_found_at_any_distance() -> None:
     assert nearest("zzz", ["a", "demo"]) in ("a", "demo")
     assert nearest("zzz", []) == ""
+
+
+IMAGES = 'images = { source = "folder", path = "photos", size = 32 }\n'
+NETWORK = 'network = { model = "resnet18", weights = "w.safetensors" }\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (IMAGES, r"either \[network\] or \[predictions\]"),
+        (IMAGES + NETWORK + 'predictions = { file = "p.csv" }\n', "either"),
+        (IMAGES + NETWORK.replace("w.safetensors", "train"), r"\[training\]"),
+        (IMAGES + NETWORK.replace("weights", "start"), r"\[training\]"),
+        (IMAGES + NETWORK + "repeats = 2\n", "one repeat and one fold"),
+        (IMAGES.replace("size", "folds = 2, size") + NETWORK, "one repeat and one fold"),
+        ('predictions = { file = "p.csv" }\nmaps = {}\n', r"predictions alone have no \[maps\]"),
+        (IMAGES.replace(', path = "photos"', "") + NETWORK, "source 'folder' needs path"),
+        (IMAGES.replace(", size = 32", "") + NETWORK, "source 'folder' needs size"),
+        (IMAGES.replace("size", 'dataset = "MNIST", size') + NETWORK, "has no dataset"),
+        (IMAGES.replace('"folder"', '"torchvision"') + NETWORK, "needs dataset"),
+        (IMAGES + NETWORK.replace("weights", 'start = "x", weights'), "start is for weights"),
+        (IMAGES + NETWORK.replace("weights", "std = [0.5, 0], weights"), r"network\.std"),
+    ],
+)
+def test_sections_that_do_not_fit_together(tmp_path: Path, text: str, said: str) -> None:
+    path = tmp_path / "odd.toml"
+    path.write_text(f'title = "Odd"\n{text}', encoding="utf-8")
+    with pytest.raises(UserError, match=said) as error:
+        study.load(path)
+    assert len(str(error.value).splitlines()) <= 2
+
+
+def test_a_file_counts_by_its_content_and_not_by_its_path(tmp_path: Path) -> None:
+    def written(name: str, content: bytes | None) -> Study:
+        path, weights = tmp_path / name / "same.toml", tmp_path / name / f"{name}.safetensors"
+        path.parent.mkdir()
+        path.write_text('title = "S"\n' + IMAGES + NETWORK.replace("w.", f"{name}."), "utf-8")
+        if content is not None:
+            weights.write_bytes(content)
+        return study.load(path)
+
+    one, same, other = written("a", b"1"), written("b", b"1"), written("c", b"2")
+    digests = [status.training_digest(each) for each in (one, same, other)]
+    assert digests[0] == digests[1] != digests[2]
+    # Where the file is not at hand, the recorded content counts.
+    recorded = status.contents(one, status.TRAINED_FROM)
+    assert status.training_digest(written("d", None), recorded) == digests[0]

@@ -171,15 +171,17 @@ class Claims:
 
 
 class ClaimSet(Section):
-    """A file of claims; ``introduction`` says where they come from."""
+    """A file of claims; ``introduction`` says where they come from, ``sets`` are others to add."""
 
     introduction: Paragraph = ""
-    claim: tuple[dict[str, Any], ...]
+    sets: tuple[Line, ...] = ()
+    claim: tuple[dict[str, Any], ...] = ()
 
 
 def of(study: Study) -> Claims:
     """Return the claims of a study. Raises ``UserError`` for one that is not valid."""
-    sets = [_set(name) for name in study.claims]
+    named = [_set(name) for name in study.claims]
+    sets = [one for each in named for one in (each, *map(_set, each.sets))]
     written = [claim for each in sets for claim in each.claim] + list(study.claim)
     claims = tuple(_claim(content) for content in written)
     ids = [claim.id for claim in claims]

@@ -39,6 +39,8 @@ def confusion_structure(evidence: Evidence, *, pairs: Count = 10) -> Finding:
     half chooses what is measured on the other, their errors go together. Resamples cannot show by
     how much; at most their mean varies like one of them, which is √2 as much as if they did not.
     """
+    if not evidence.wrong.any():
+        raise NotTested("there are no errors")
     every = len(evidence.classes) * (len(evidence.classes) - 1)
     if every == 2:
         raise NotTested("two classes have one confusion each")

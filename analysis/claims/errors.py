@@ -13,7 +13,7 @@ from analysis.claims.registry import test
 from analysis.inference.calibration import scaled_confidence
 from analysis.inference.certainty import auroc
 from analysis.inference.effects import Range, correlations, hierarchical_range
-from analysis.inference.evidence import Evidence, NotTested
+from analysis.inference.evidence import ALONE, Evidence, NotTested
 from analysis.inference.slices import fixed_difference, fixed_ratio
 from analysis.results.records import Reported
 from analysis.study import Line, Share
@@ -160,9 +160,7 @@ def persistence(evidence: Evidence) -> Finding:
     if len(evidence.classes) < 3:
         raise NotTested("two classes have no order to correlate")
     errors = evidence.class_errors_by_repeat
-    repeats = errors.shape[1]
-    if repeats < 2:
-        raise NotTested(f"needs two repeats, not {repeats}")
+    repeats = several_repeats(evidence, errors.shape[1])
     errors = errors[..., ~np.isnan(errors[0]).any(axis=0)]
     pairs = [(a, b) for a in range(repeats) for b in range(repeats) if a < b]
     return Finding.of_correlation(correlations(errors, errors, pairs))
@@ -170,9 +168,9 @@ def persistence(evidence: Evidence) -> Finding:
 
 @test(
     "confident errors",
-    sentence="The share of the errors on clean images made with a confidence{scaling} of "
-    "{confidence} or more",
-    clause="many errors on clean images are confident ones",
+    sentence="The share of the errors{clean} made with a confidence{scaling} of {confidence} or "
+    "more",
+    clause="many errors{clean} are confident ones",
     sides=("above", "below"),
     effect="share of confident errors",
     unit="share",
@@ -184,6 +182,8 @@ def confident_errors(
     """Return the share of the errors that were made with high confidence."""
     sure = confidences(evidence, scaled=scaled)
     right, wrong = ~evidence.wrong, evidence.wrong
+    if not wrong.any():
+        raise NotTested("there are no errors")
     numbers: tuple[Reported, ...] = ()
     if (right.any(axis=1) & wrong.any(axis=1)).all():
         numbers = (reported("AUROC on clean errors", auroc(evidence, sure, right, sure, wrong)),)
@@ -201,6 +201,13 @@ def confident_errors(
 def none(evidence: Evidence, *, reason: Line) -> Finding:
     """Raise ``NotTested``: the claim has no threshold."""
     raise NotTested(reason)
+
+
+def several_repeats(evidence: Evidence, repeats: int) -> int:
+    """Return the number of repeats. Raises ``NotTested`` for a single one."""
+    if repeats < 2:
+        raise NotTested(ALONE if evidence.alone else f"needs two repeats, not {repeats}")
+    return repeats
 
 
 def confidences(evidence: Evidence, *, scaled: bool) -> np.ndarray:

@@ -11,7 +11,7 @@ from scipy.stats import rankdata
 from analysis.claims.errors import Names
 from analysis.claims.judging import Finding, reported
 from analysis.claims.registry import test
-from analysis.inference.evidence import Evidence, NotTested
+from analysis.inference.evidence import ALONE, Evidence, NotTested
 from analysis.results.records import Reported
 from analysis.results.schemas import RANDOM, TRAINED
 from analysis.study import Line
@@ -45,7 +45,7 @@ def map_contrast(
     members = evidence.members(classes)
     groups = members, ~members if others is None else evidence.members(others)
     if not evidence.maps:
-        raise NotTested("no maps were measured")
+        raise NotTested(ALONE if evidence.alone else "no maps were measured")
     layer = layer or next(iter(evidence.maps))
     if layer not in evidence.maps:
         raise NotTested(f"no maps of {layer} were measured")

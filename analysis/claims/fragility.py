@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import Field, Strict
 from scipy.sparse import csr_array
 
-from analysis.claims.errors import confidences
+from analysis.claims.errors import confidences, several_repeats
 from analysis.claims.judging import Finding, reported
 from analysis.claims.registry import test
 from analysis.inference.calibration import scaled_confidence
@@ -152,8 +152,7 @@ def connected_flips(
     Mantel-Haenszel weights over both, mean over repeats. Such images lie in the first few of these
     parts: 40 are too few to hold the margin fixed there, as simulations show.
     """
-    if evidence.repeats < 2:
-        raise NotTested(f"needs two repeats, not {evidence.repeats}")
+    several_repeats(evidence, evidence.repeats)
     _unmasked(evidence)
     attacked = evidence.under(attack, epsilon).predicted
     found, shares = [], []
@@ -199,10 +198,10 @@ def connected_flips(
 )
 def connected_classes(evidence: Evidence, *, epsilon: Share, attack: Attack = "fgsm") -> Finding:
     """Return the correlation over the classes of error and of flips among right predictions."""
+    attacked = evidence.under(attack, epsilon).predicted
     if len(evidence.classes) < 3:
         raise NotTested("two classes have no order to correlate")
     _unmasked(evidence)
-    attacked = evidence.under(attack, epsilon).predicted
     right = ~evidence.wrong & (attacked >= 0)
     flipped = right & (attacked != evidence.label)
     number = evidence.by_class(right.mean(axis=0))

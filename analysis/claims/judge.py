@@ -49,7 +49,10 @@ def judge(
     level = study.bootstrap.level
     ours = _judged(claims, found, level=level)
     bodies = Bodies(variants.fewer_resamples(found, study.bootstrap.resamples))
+    # Without attacks or corruptions no image is called clean.
+    perturbed = study.attacks is not None or study.corruptions is not None
     words = {"noun": study.images.noun, "nouns": study.images.nouns}
+    words["clean"] = " on clean images" if perturbed else ""
     varied = {
         claim.id: tuple(_variant(claim, choice, bodies, level=level) for choice in claim.variants)
         for claim in claims.claims
@@ -143,9 +146,10 @@ class Bodies:
                 raise NotTested("nobody has read the images")
             body = audit.audited(body)
         if changed.without == "suspects":
-            left_out = suspects.suspects(body)
+            left_out = suspects.agreed(body)
             if not left_out.any():
-                raise NotTested("no label is suspected")
+                alone = "one network suspects its own errors alone"
+                raise NotTested("no label is suspected" if body.repeats > 1 else alone)
             body = variants.of_images(body, ~left_out)
         if changed.resample == "networks":
             body = variants.networks_resampled(body)

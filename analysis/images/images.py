@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -13,16 +14,23 @@ from torch import Tensor
 # 64 images at 128×128, and what a ResNet keeps of them for a gradient, fit well below 1 GB.
 BATCH = 64
 FEWEST_CLASSES, MOST_CLASSES = 2, 1000
+# The split of images that are not divided, or whose splits have been put together.
+ALL_SPLITS = "all"
 
 
 @dataclass(frozen=True)
 class Images:
     """Images of one source, all its splits one after the other.
 
-    ``pixels`` is uint8 (N, height, width, 3); ``labels`` int64 (N,), positions in ``classes``;
-    ``split`` str (N,); ``index`` int64 (N,), the position in the split, from 0; ``group`` int64
-    (N,), equal for images of one split that share pixels, -1 where that is not known; ``masks``
-    bool (N, height, width), the pixels of the object, where they are known.
+    ``pixels`` is uint8 (N, height, width, channels), and may be a memory map; ``labels`` int64
+    (N,), positions in ``classes``; ``split`` str (N,); ``index`` int64 (N,), the position in the
+    split, from 0; ``group`` int64 (N,), equal for images of one split that share pixels, -1 where
+    that is not known; ``masks`` bool (N, height, width), the pixels of the object, where they are
+    known.
+
+    What follows is no part of the digest: ``attributes``, float64 (N,) with NaN or str (N,) with ""
+    where they are not known; ``files``, where images were read from; and ``notes``, sentences on
+    what was passed over.
 
     Raises ``ValueError`` for arrays of another form.
     """
@@ -34,10 +42,14 @@ class Images:
     index: np.ndarray
     group: np.ndarray
     masks: np.ndarray | None = None
+    attributes: dict[str, np.ndarray] = field(default_factory=dict)
+    files: tuple[str, ...] | None = None
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        if self.pixels.ndim != 4 or self.pixels.shape[3] != 3 or self.pixels.dtype != np.uint8:
-            raise ValueError("pixels must be uint8 of shape (N, height, width, 3)")
+        shape = self.pixels.shape
+        if len(shape) != 4 or min(shape[1:]) < 1 or self.pixels.dtype != np.uint8:
+            raise ValueError("pixels must be uint8 of shape (N, height, width, channels)")
         for name in ("labels", "split", "index", "group"):
             column = getattr(self, name)
             if column.shape != (len(self),):
@@ -54,6 +66,12 @@ class Images:
         masks = self.masks
         if masks is not None and (masks.dtype != bool or masks.shape != self.pixels.shape[:3]):
             raise ValueError("masks must be bool of shape (N, height, width)")
+        for name, column in self.attributes.items():
+            text = column.dtype.kind == "U"
+            if column.shape != (len(self),) or not (text or column.dtype == np.float64):
+                raise ValueError(f"the attribute {name} must be float64 or text, one per image")
+        if self.files is not None and len(self.files) != len(self):
+            raise ValueError("files must have one path for each image")
 
     @classmethod
     def of_splits(
@@ -65,6 +83,9 @@ class Images:
         classes: tuple[str, ...],
         group: np.ndarray | None = None,
         masks: np.ndarray | None = None,
+        attributes: dict[str, np.ndarray] | None = None,
+        files: tuple[str, ...] | None = None,
+        notes: tuple[str, ...] = (),
     ) -> Images:
         """Return images of splits that have ``counts`` images, one split after the other."""
         return cls(
@@ -75,6 +96,9 @@ class Images:
             index=np.concatenate([np.arange(count) for count in counts.values()]),
             group=np.full(len(labels), -1) if group is None else group,
             masks=masks,
+            attributes=attributes or {},
+            files=files,
+            notes=notes,
         )
 
     def __len__(self) -> int:
@@ -85,8 +109,18 @@ class Images:
         """Return height and width in pixels."""
         return self.pixels.shape[1], self.pixels.shape[2]
 
+    @property
+    def channels(self) -> int:
+        """Return the number of channels."""
+        return self.pixels.shape[3]
+
     def digest(self) -> str:
-        """Return the SHA-256 of everything here."""
+        """Return the SHA-256 of what decides results: pixels, labels, classes, splits, groups."""
+        return self._sha256
+
+    # Computed once: it reads every pixel, and what is frozen does not change.
+    @cached_property
+    def _sha256(self) -> str:
         sha = hashlib.sha256(repr((self.pixels.shape, self.classes)).encode())
         for array in (self.pixels, self.labels, self.index, self.group):
             sha.update(np.ascontiguousarray(array).data)
@@ -112,8 +146,8 @@ class Images:
 class Batch:
     """Images on a device.
 
-    ``pixels`` is float (N, 3, height, width) in [0, 1] and ``labels`` int64 (N,); ``index`` and
-    ``group`` are int64 arrays (N,); ``masks``, if known, is bool (N, height, width) on the CPU.
+    ``pixels`` is float (N, channels, height, width) in [0, 1] and ``labels`` int64 (N,); ``index``
+    and ``group`` are int64 arrays (N,); ``masks``, if known, is bool (N, height, width) on the CPU.
     """
 
     pixels: Tensor

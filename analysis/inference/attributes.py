@@ -8,6 +8,9 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from analysis.project.errors import UserError
+from analysis.results.schemas import NONE
+
 LOW, MIDDLE, HIGH = THIRDS = ("low", "middle", "high")
 ALONE, FIRST, LAST = "alone", "first", "last"
 # What is not known of an image.
@@ -27,12 +30,15 @@ def known(
     """Return all attributes of images, as text (N,) by name, and the numbers behind them.
 
     ``rows`` is the table ``attributes``, if there is one. With ``sequence`` the images of a group
-    are in reading order.
+    are in reading order. Raises ``UserError`` for an attribute with a name that means another.
     """
     placed = places(group, index) if sequence else {}
     if rows is None:
         return placed, {}
     texts, numbers = measured(rows, index)
+    for name in (NONE, *placed):
+        if name in texts:
+            raise UserError(f"An attribute of the images is called {name!r}: give it another name.")
     return {**placed, **texts}, numbers
 
 

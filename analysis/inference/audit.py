@@ -24,7 +24,12 @@ _NOTHING = -3
 
 
 def tables(evidence: Evidence) -> dict[str, pd.DataFrame]:
-    """Return the tables ``audit`` and ``agreement``, which are empty without readings."""
+    """Return the tables ``audit`` and ``agreement``, which are empty without readings.
+
+    Without images there is nothing to read, and no table.
+    """
+    if evidence.alone:
+        return {}
     return {"audit": _audit(evidence), "agreement": _agreement(evidence)}
 
 
@@ -56,7 +61,7 @@ def _audit(evidence: Evidence) -> pd.DataFrame:
     readings = np.stack(list(evidence.readings.values()))
     shown = np.flatnonzero((readings != UNSEEN).all(axis=0))
     seen, label = _seen(evidence)[shown], evidence.label[shown]
-    predicted = suspects.most_predicted(evidence)[shown]
+    predicted = suspects.most_predicted(evidence, shown)
     rule = suspects.names(suspects.by_rule(evidence))[shown]
     # The last name is that of UNREADABLE, which is -1.
     names = np.array([*evidence.classes, "unreadable"], dtype=object)

@@ -5,12 +5,16 @@ Guo et al. (2017), *On Calibration of Modern Neural Networks*.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax, softmax
 
 # A temperature outside this range means that the logits carry no information.
 _RANGE = (0.05, 20.0)
+# Logits that are computed with at one time: 1 MB in double precision.
+_CELLS = 1 << 17
 
 
 def temperature(logits: np.ndarray, label: np.ndarray) -> float:
@@ -20,10 +24,14 @@ def temperature(logits: np.ndarray, label: np.ndarray) -> float:
     """
     if len(label) == 0:
         return 1.0
-    rows = np.arange(len(label))
 
     def loss(log_temperature: float) -> float:
-        return -log_softmax(logits / np.exp(log_temperature), axis=1)[rows, label].mean()
+        scale = np.exp(log_temperature)
+        parts = [
+            log_softmax(logits[rows] / scale, axis=1)[np.arange(len(label[rows])), label[rows]]
+            for rows in blocks(logits)
+        ]
+        return -np.concatenate(parts).mean()
 
     found = minimize_scalar(loss, bounds=tuple(np.log(_RANGE)), method="bounded")
     return float(np.exp(found.x))
@@ -50,11 +58,18 @@ def scaled_confidence(
 ) -> np.ndarray:
     """Return the probability of the predicted classes (R, N) from scaled logits (R, N, K)."""
     found = np.empty(predicted.shape)
-    # One repeat at a time, as many classes take much memory.
-    for repeat, (rows, scale) in enumerate(zip(logits, temperatures, strict=True)):
-        shares = softmax(rows / scale[:, None], axis=-1)
-        found[repeat] = shares[np.arange(len(rows)), predicted[repeat]]
+    for repeat, (given, scale) in enumerate(zip(logits, temperatures, strict=True)):
+        for rows in blocks(given):
+            shares = softmax(given[rows] / scale[rows, None], axis=-1)
+            found[repeat, rows] = shares[np.arange(len(shares)), predicted[repeat, rows]]
     return found
+
+
+def blocks(logits: np.ndarray) -> Iterator[slice]:
+    """Yield slices of rows (N, K), few enough that their doubles stay in a processor's cache."""
+    step = max(1, _CELLS // logits.shape[1])
+    for start in range(0, len(logits), step):
+        yield slice(start, start + step)
 
 
 def expected_calibration_error(

@@ -21,11 +21,11 @@ _TEXT = {"attack": "str", "images": "str", "predictions": "int64"}
 
 
 def tables(evidence: Evidence, *, level: float) -> dict[str, pd.DataFrame]:
-    """Return the tables ``confident_errors`` and ``attack_confidence``."""
-    return {
-        "confident_errors": _confident_errors(evidence, level=level),
-        "attack_confidence": _attack_confidence(evidence, level=level),
-    }
+    """Return the tables ``confident_errors`` and, with attacks, ``attack_confidence``."""
+    found = {"confident_errors": _confident_errors(evidence, level=level)}
+    if evidence.attacked:
+        found["attack_confidence"] = _attack_confidence(evidence, level=level)
+    return found
 
 
 def _confident_errors(evidence: Evidence, *, level: float) -> pd.DataFrame:
@@ -48,7 +48,7 @@ def _confident_errors(evidence: Evidence, *, level: float) -> pd.DataFrame:
 
 def _bodies(evidence: Evidence) -> Iterator[tuple[str, Evidence]]:
     yield "as labelled", evidence
-    suspected = suspects.suspects(evidence)
+    suspected = suspects.agreed(evidence)
     if suspected.any():
         yield "without suspects", of_images(evidence, ~suspected)
     if evidence.readings:

@@ -24,15 +24,16 @@ BINS = 10
 HISTOGRAM_BINS = 20
 KEPT = np.linspace(0.02, 1, 50)
 _ROWS = 256
+_BINNED = ("class", "bin", "confidence", "accuracy", "low", "high", "predictions")
 
 
 def tables(
-    evidence: Evidence, *, level: float, resamples: int, epsilon: float
+    evidence: Evidence, *, level: float, resamples: int, epsilon: float | None
 ) -> dict[str, pd.DataFrame]:
     """Return ``reliability``, ``calibration``, ``selective`` and ``confidences``.
 
     Curves of error against the share kept use the first ``resamples`` resamples alone;
-    ``epsilon`` is that of the FGSM whose errors are shown.
+    ``epsilon`` is that of the FGSM whose errors are shown, if any.
     """
     scalings = {AS_GIVEN: np.ones_like(evidence.temperatures), SCALED: evidence.temperatures}
     if evidence.logits is None:
@@ -61,17 +62,18 @@ def _by_class(
     reliability, calibration = [], []
     for name, images in groups:
         if len(images):
-            sums = _binned(evidence, confidence, images)
+            sums = binned(evidence, confidence, images)
             reliability.append(_reliability(sums, name, level=level))
             calibration += _calibration(sums, name, level=level)
     names = ["class", "error", "low", "high"]
+    columns = {name: np.concatenate([each[name] for each in reliability]) for name in _BINNED}
     return {
-        "reliability": pd.concat(reliability, ignore_index=True),
+        "reliability": pd.DataFrame(columns).astype({"class": "str"}),
         "calibration": pd.DataFrame(calibration, columns=names),
     }
 
 
-def _binned(evidence: Evidence, confidence: np.ndarray, images: np.ndarray) -> np.ndarray:
+def binned(evidence: Evidence, confidence: np.ndarray, images: np.ndarray) -> np.ndarray:
     """Return sums over the bins of some images, (1 + B, R, 3, bins).
 
     The three are how many predictions there are, their confidences, and how many are right.
@@ -85,24 +87,23 @@ def _binned(evidence: Evidence, confidence: np.ndarray, images: np.ndarray) -> n
     return np.stack(found, axis=1)
 
 
-def _reliability(sums: np.ndarray, name: str, *, level: float) -> pd.DataFrame:
-    """Return confidence and accuracy of each bin that contains a prediction."""
+def _reliability(sums: np.ndarray, name: str, *, level: float) -> dict[str, np.ndarray]:
+    """Return confidence and accuracy of each bin that contains a prediction, by column."""
     number, confidence, right = sums.sum(axis=1).swapaxes(0, 1).astype(float)
     filled = np.flatnonzero(number[0])
     with np.errstate(invalid="ignore"):
         accuracy = (right / number)[:, filled]
     low, high = statistics.interval(accuracy[1:], level)
-    return pd.DataFrame(
-        {
-            "class": name,
-            "bin": filled,
-            "confidence": (confidence[0][filled] / number[0][filled]).clip(0, 1),
-            "accuracy": accuracy[0],
-            "low": low,
-            "high": high,
-            "predictions": number[0][filled].round().astype(np.int64),
-        }
+    values = (
+        np.full(len(filled), name, dtype=object),
+        filled,
+        (confidence[0][filled] / number[0][filled]).clip(0, 1),
+        accuracy[0],
+        low,
+        high,
+        number[0][filled].round().astype(np.int64),
     )
+    return dict(zip(_BINNED, values, strict=True))
 
 
 def _calibration(
@@ -145,24 +146,27 @@ def _curves(
 ) -> np.ndarray:
     """Return the error for each share kept, in the sample and its resamples, (rows, shares)."""
     order = np.argsort(-confidence, kind="stable")
+    failed = np.flatnonzero(wrong[order])
     found = np.empty((rows, len(KEPT)))
     for start in range(0, rows, _ROWS):
         block = slice(start, min(start + _ROWS, rows))
-        weights = evidence.resamples.of_images(order, block).astype(float)
+        # Weights are whole numbers, which single precision adds without an error.
+        weights = evidence.resamples.of_images(order, block)
         number = np.cumsum(weights, axis=1)
-        errors = np.cumsum(weights * wrong[order], axis=1)
-        for row, (count, failed) in enumerate(zip(number, errors, strict=True), start=start):
-            last = np.searchsorted(count, KEPT * count[-1] - 1e-9).clip(max=len(count) - 1)
-            found[row] = failed[last] / np.maximum(count[last], 1)
+        errors = np.cumsum(weights[:, failed], axis=1)
+        for row, (count, failures) in enumerate(zip(number, errors, strict=True), start=start):
+            last = np.searchsorted(count, KEPT * float(count[-1]) - 1e-9).clip(max=len(count) - 1)
+            before = np.searchsorted(failed, last, side="right")
+            found[row] = np.append(0, failures)[before] / np.maximum(count[last], 1)
     return found
 
 
 def _confidences(
-    evidence: Evidence, confidence: np.ndarray, temperatures: np.ndarray, epsilon: float
+    evidence: Evidence, confidence: np.ndarray, temperatures: np.ndarray, epsilon: float | None
 ) -> pd.DataFrame:
     """Return the distribution of the confidence of right, wrong and attacked predictions."""
     kinds = {"right": confidence[~evidence.wrong], "wrong": confidence[evidence.wrong]}
-    attacked = evidence.attacked.get((FGSM, epsilon))
+    attacked = None if epsilon is None else evidence.attacked.get((FGSM, epsilon))
     if attacked is not None and attacked.logits is not None:
         under = scaled_confidence(attacked.logits, temperatures, attacked.predicted)
         made = ~evidence.wrong & (attacked.predicted != evidence.label)

@@ -23,23 +23,16 @@ Columns = dict[tuple[str, str, float, str], np.ndarray]
 
 def estimates(evidence: Evidence, found: Published | None, *, level: float) -> pd.DataFrame:
     """Return the rows of ``estimates`` for a study and for published results, if there are any."""
-    columns = _columns(evidence)
-    names = pd.DataFrame(list(columns), columns=_KEYS)
-    values = np.stack([_averaged(column) for column in columns.values()], axis=1)
-    by_repeat = np.stack(list(columns.values()), axis=2)
-    every = np.arange(len(evidence.label))
-    groups = [(ALL, every)] + [
-        (name, np.flatnonzero(evidence.label == number))
-        for number, name in enumerate(evidence.classes)
-    ]
     tables = []
-    for name, images in groups:
-        rows = _rows(evidence, values[images], by_repeat[:, images], images, level=level)
+    for key, values in _columns(evidence).items():
+        rows = _rows(evidence, values, level=level).assign(**dict(zip(_KEYS, key, strict=True)))
         # A class without an image is a row that says so, for accuracy on clean images alone.
-        clean = (names["quantity"] == "accuracy") & (names["attack"] == NONE)
-        kept = (rows["images"] > 0) | clean
-        tables.append(names.assign(**{"class": name}).join(rows)[kept])
-    table = pd.concat(tables, ignore_index=True).assign(source="study")
+        clean = key[:2] == ("accuracy", NONE)
+        tables.append(rows if clean else rows[rows["images"] > 0])
+    # Class by class, and all images first.
+    place = {name: number for number, name in enumerate((ALL, *evidence.classes))}
+    table = pd.concat(tables).sort_values("class", key=lambda c: c.map(place), kind="stable")
+    table = table.assign(source="study")
     if found is not None:
         table = pd.concat([table, _published(found, level)], ignore_index=True)
     return table[_ORDER].astype({"images": "int64", "repeats": "int64", "epsilon": "float64"})
@@ -82,39 +75,36 @@ def _averaged(values: np.ndarray) -> np.ndarray:
     return np.where(number > 0, total / np.maximum(number, 1), np.nan)
 
 
-def _rows(
-    evidence: Evidence,
-    values: np.ndarray,
-    by_repeat: np.ndarray,
-    images: np.ndarray,
-    *,
-    level: float,
-) -> pd.DataFrame:
-    """Return estimates of columns (M, C) on some images, by repeat (R, M, C)."""
-    number = (~np.isnan(values)).sum(axis=0)
-    blank = np.full(values.shape[1], np.nan)
-    low, high, value, between = blank.copy(), blank.copy(), blank.copy(), blank.copy()
-    repeats = np.zeros(values.shape[1], dtype=int)
-    known = np.flatnonzero(number)
-    if len(known):
-        resampled = evidence.resamples.mean(values[:, known], images)[1:]
-        low[known], high[known] = statistics.interval(resampled, level)
-        value[known] = np.nanmean(values[:, known], axis=0)
-        seen = ~np.isnan(by_repeat[:, :, known])
-        total = np.where(seen, by_repeat[:, :, known], 0).sum(axis=1)
-        means = total / np.where(seen.any(axis=1), seen.sum(axis=1), np.nan)
-        repeats[known] = (~np.isnan(means)).sum(axis=0)
-        between[known] = pd.DataFrame(means).std()
+def _rows(evidence: Evidence, by_repeat: np.ndarray, *, level: float) -> pd.DataFrame:
+    """Return the estimates of a quantity (R, N) for all images and for each class."""
+    values = _averaged(by_repeat)
+    known = ~np.isnan(values)
+    images, sums = (
+        np.column_stack([evidence.resamples.sums(each[:, None]), evidence.by_class(each)])
+        for each in (known.astype(float), np.where(known, values, 0))
+    )
+    low, high = statistics.interval(sums[1:] / np.where(images[1:] > 0, images[1:], np.nan), level)
+    means = np.stack([_means(evidence, each) for each in by_repeat])
     return pd.DataFrame(
         {
-            "value": value,
+            "class": [ALL, *evidence.classes],
+            "value": _means(evidence, values),
             "low": low,
             "high": high,
-            "between_repeats": between,
-            "images": number,
-            "repeats": repeats,
+            "between_repeats": pd.DataFrame(means).std(),
+            "images": images[0],
+            "repeats": (~np.isnan(means)).sum(axis=0),
         }
     )
+
+
+def _means(evidence: Evidence, values: np.ndarray) -> np.ndarray:
+    """Return the mean of values (N,) over all images and over each class, (1 + K,)."""
+    known = ~np.isnan(values)
+    label, found = evidence.label[known], values[known]
+    total = np.insert(np.bincount(label, found, len(evidence.classes)), 0, found.sum())
+    number = np.insert(np.bincount(label, minlength=len(evidence.classes)), 0, len(found))
+    return total / np.where(number > 0, number, np.nan)
 
 
 def _published(found: Published, level: float) -> pd.DataFrame:

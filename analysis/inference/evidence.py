@@ -28,6 +28,10 @@ from analysis.study import Study
 Maps = dict[str, dict[str, np.ndarray]]
 
 
+# Why a claim about networks is not tested.
+ALONE = "no network: predictions alone"
+
+
 class NotTested(Exception):
     """These data cannot test a claim; the message says why."""
 
@@ -52,16 +56,16 @@ class Evidence:
     ``label`` and ``group`` are (N,), ``predicted`` is (R, N). If known, so are ``confidence``,
     ``logits`` (R, N, K), ``network``, the one that predicted an image, and ``fold``, the part of
     the images that a temperature is fitted without. ``repeat`` (N,) is that of each row where the
-    predictions of several repeats are one row each. ``attacked`` is by
-    attack and ε; ``published`` holds accuracies (1 + B,) under attack that are known from a
-    publication alone. ``maps`` is by layer and measure, (R, N), NaN for a missing map,
-    ``random_maps`` the same with random weights, ``altered`` that of trained maps that were widened
-    or doubled, NaN outside the sample; claims are about the first layer. ``gradients`` are
-    ``largest``, ``zero`` and ``margin`` (R, N) of the table of that name. ``source`` is where the
-    images come from, if all its training images were trained on.
-
-    ``attributes`` are categories, text (N,) by name, ``numbers`` the numbers behind those that are
-    thirds, and ``readings`` what people saw, int (N,) by reader (see ``results.readings``).
+    predictions of several repeats are one row each. ``attacked`` is by attack and ε; ``published``
+    holds accuracies (1 + B,) under attack that are known from a publication alone. ``maps`` is by
+    layer and measure, (R, N), NaN for a missing map, ``random_maps`` the same with random weights,
+    ``altered`` that of trained maps that were widened or doubled, NaN outside the sample; claims
+    are about the first layer. ``gradients`` are ``largest``, ``zero`` and ``margin`` (R, N) of the
+    table of that name. ``source`` is where the images come from, if all its training images were
+    trained on. ``attributes`` are categories, text (N,) by name, ``numbers`` the numbers behind
+    those that are thirds, and ``readings`` what people saw, int (N,) by reader (see
+    ``results.readings``). With ``sequence`` the images of a group are in reading order, and with
+    ``alone`` there are predictions without a network.
     """
 
     classes: tuple[str, ...]
@@ -86,6 +90,8 @@ class Evidence:
     attributes: dict[str, np.ndarray] = field(default_factory=dict)
     numbers: dict[str, np.ndarray] = field(default_factory=dict)
     readings: dict[str, np.ndarray] = field(default_factory=dict)
+    sequence: bool = False
+    alone: bool = False
 
     @property
     def repeats(self) -> int:
@@ -156,6 +162,8 @@ class Evidence:
 
     def under(self, attack: str, epsilon: float) -> Attacked:
         """Return the outcomes under an attack. Raises ``NotTested`` if it was not measured."""
+        if self.alone:
+            raise NotTested(ALONE)
         if (attack, epsilon) not in self.attacked:
             raise NotTested(f"{attack} at ε = {epsilon:g} was not measured")
         return self.attacked[attack, epsilon]
@@ -217,6 +225,8 @@ class Tables:
         if values.dtype == object:
             values = np.stack(list(values)) if len(values) else np.empty((0, 0), np.float32)
         shape = (self._repeats, len(self.index), *values.shape[1:])
+        if self._repeats == 1 and np.array_equal(where[1], np.arange(len(self.index))):
+            return values[None]  # without a copy, as logits of many classes are large
         if len(rows) == self._repeats * len(self.index):
             found = np.empty(shape, values.dtype)
         else:
@@ -228,11 +238,9 @@ class Tables:
 def of_study(tables: Tables, study: Study, classes: tuple[str, ...], *, resamples: int) -> Evidence:
     """Return what the complete repeats of a study say."""
     predictions = tables.frame("predictions")
+    rows = tables.frame("attributes") if tables.measured("attributes") else None
     texts, numbers = attributes.known(
-        tables.frame("attributes") if tables.measured("attributes") else None,
-        group=tables.group,
-        index=tables.index,
-        sequence=study.images.sequence,
+        rows, group=tables.group, index=tables.index, sequence=study.images.sequence
     )
     return Evidence(
         classes=classes,
@@ -255,6 +263,8 @@ def of_study(tables: Tables, study: Study, classes: tuple[str, ...], *, resample
         attributes=texts,
         numbers=numbers,
         readings=readings.load(study.name, classes=classes, index=tables.index),
+        sequence=study.images.sequence,
+        alone=study.predictions is not None,
     )
 
 

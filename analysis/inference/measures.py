@@ -21,6 +21,13 @@ from analysis.results.schemas import DOUBLED, LEARNED, MEASURES, NARROW, ONE, WI
 COLUMNS = ["question", "layer", "measure", "auroc", "low", "high", "yes", "no"]
 
 
+def tables(evidence: Evidence, *, level: float, resamples: int) -> dict[str, pd.DataFrame]:
+    """Return the table ``map_measures``, or none without maps."""
+    if not evidence.maps:
+        return {}
+    return {"map_measures": table(evidence, level=level, resamples=resamples)}
+
+
 def table(evidence: Evidence, *, level: float, resamples: int) -> pd.DataFrame:
     """Return the rows of ``map_measures``, one for each question, layer and measure with maps."""
     rows = []

@@ -6,11 +6,16 @@ import numpy as np
 import pandas as pd
 
 from analysis.inference import statistics
-from analysis.inference.attributes import PLACE, adjacent
+from analysis.inference.attributes import adjacent
 from analysis.inference.evidence import Evidence
 
 COLUMNS = ["share", "low", "high", "chance", "chance_low", "chance_high", "errors"]
 _EXCHANGES = 1000
+
+
+def tables(evidence: Evidence, *, level: float) -> dict[str, pd.DataFrame]:
+    """Return the table ``neighbours``, or none where images have no order."""
+    return {"neighbours": table(evidence, level=level)} if evidence.sequence else {}
 
 
 def table(evidence: Evidence, *, level: float) -> pd.DataFrame:
@@ -20,7 +25,7 @@ def table(evidence: Evidence, *, level: float) -> pd.DataFrame:
     such an image would be those of any other of its class.
     """
     rows = []
-    if PLACE in evidence.attributes and evidence.index is not None:
+    if evidence.sequence and evidence.index is not None:
         near = neighbours(evidence)
         other = (near >= 0) & (near != evidence.label[:, None])
         wrong = evidence.wrong & other.any(axis=1)

@@ -37,9 +37,8 @@ def fixed_difference(
     Both are bool (N,). With the attribute "none" it is the plain difference; it is NaN where no
     slice has images of both. Raises ``UserError`` for an attribute that the images do not have.
     """
-    return _difference(
-        *_counts(evidence, members, attribute), *_counts(evidence, others, attribute)
-    )
+    inside = _inside(evidence, attribute)
+    return _difference(*_counts(evidence, members, inside), *_counts(evidence, others, inside))
 
 
 def fixed_ratio(
@@ -50,8 +49,9 @@ def fixed_ratio(
     As ``fixed_difference``; it is NaN where the others have no error in a slice with images of
     both.
     """
-    wrong, images = _counts(evidence, members, attribute)
-    other_wrong, other_images = _counts(evidence, others, attribute)
+    inside = _inside(evidence, attribute)
+    wrong, images = _counts(evidence, members, inside)
+    other_wrong, other_images = _counts(evidence, others, inside)
     total = _positive(images + other_images)
     above = np.nansum(wrong * other_images / total, axis=1)
     return above / _positive(np.nansum(other_wrong * images / total, axis=1))
@@ -71,15 +71,20 @@ def _positive(values: np.ndarray) -> np.ndarray:
 
 
 def _counts(
-    evidence: Evidence, chosen: np.ndarray, attribute: str
+    evidence: Evidence, chosen: np.ndarray, inside: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return errors, mean over repeats, and images of each slice, both (1 + B, slices)."""
     images = np.flatnonzero(chosen)
-    values = _values(evidence, attribute)
-    inside = (values[images][:, None] == attributes.slices(values)).astype(float)
-    wrong = evidence.wrong.mean(axis=0)[images, None] * inside
-    sums = evidence.resamples.sums(np.hstack([wrong, inside]), images).astype(float)
+    within = inside[images].astype(float)
+    wrong = evidence.wrong[:, images].mean(axis=0)[:, None] * within
+    sums = evidence.resamples.sums(np.hstack([wrong, within]), images).astype(float)
     return sums[:, : inside.shape[1]], sums[:, inside.shape[1] :]
+
+
+def _inside(evidence: Evidence, attribute: str) -> np.ndarray:
+    """Return which slice of an attribute each image is in, bool (N, slices)."""
+    values = _values(evidence, attribute)
+    return values[:, None] == np.array(attributes.slices(values))
 
 
 def _values(evidence: Evidence, attribute: str) -> np.ndarray:
@@ -112,15 +117,16 @@ def _adjusted(evidence: Evidence, *, level: float) -> pd.DataFrame:
     rows = []
     every = np.ones(len(evidence.label), dtype=bool)
     for attribute in [NONE, *evidence.attributes] if evidence.attributes else []:
-        all_wrong, all_images = _counts(evidence, every, attribute)
+        inside = _inside(evidence, attribute)
+        all_wrong, all_images = _counts(evidence, every, inside)
         for number, name in enumerate(evidence.classes):
             members = evidence.label == number
             if not members.any():
                 continue
-            wrong, images = _counts(evidence, members, attribute)
+            wrong, images = _counts(evidence, members, inside)
             found = _difference(wrong, images, all_wrong - wrong, all_images - images)
-            # In a resample without two images to compare there is no difference.
-            known = np.isfinite(found[1:]).any()
-            ends = statistics.interval(found[1:], level) if known else (np.nan, np.nan)
-            rows.append((name, attribute, found[0], *ends))
+            # Without two images to compare there is no difference, in a resample or in all.
+            if np.isfinite(found[0]):
+                ends = statistics.interval(found[1:], level)
+                rows.append((name, attribute, found[0], *ends))
     return pd.DataFrame(rows, columns=list(_ADJUSTED)).astype(_ADJUSTED)

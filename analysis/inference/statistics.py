@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 from scipy.stats import rankdata
 
 
 def interval(resampled: np.ndarray, level: float) -> tuple[np.ndarray, np.ndarray]:
-    """Return the ends of the percentile interval of each column of (resamples, K)."""
+    """Return the ends of the percentile interval of each column of (resamples, K).
+
+    Missing values are left out; without any value the ends are missing too.
+    """
     tail = (1 - level) / 2
-    low, high = np.nanquantile(resampled, [tail, 1 - tail], axis=0)
+    if not np.isnan(resampled).any():
+        low, high = np.quantile(resampled, [tail, 1 - tail], axis=0)
+    else:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)
+            low, high = np.nanquantile(resampled, [tail, 1 - tail], axis=0)
     return low, high
 
 

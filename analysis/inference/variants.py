@@ -31,7 +31,10 @@ def of_images(evidence: Evidence, images: np.ndarray) -> Evidence:
 
 def fewer_resamples(evidence: Evidence, count: int) -> Evidence:
     """Return the evidence with its first resamples alone."""
-    return replace(evidence, resamples=evidence.resamples.first(count))
+    found = replace(evidence, resamples=evidence.resamples.first(count))
+    # Temperatures depend on no resample, and are not fitted again.
+    found.__dict__.update({k: v for k, v in evidence.__dict__.items() if k == "temperatures"})
+    return found
 
 
 def networks_resampled(evidence: Evidence) -> Evidence:

@@ -15,19 +15,20 @@ from analysis.study import Augmentation
 def augment(
     pixels: Tensor, settings: Augmentation, *, size: int, generator: torch.Generator
 ) -> Tensor:
-    """Return float pixels in [0, 1] of shape (N, 3, size, size), each image jittered on its own.
+    """Return float pixels in [0, 1], (N, channels, size, size), each image jittered on its own.
 
-    ``pixels`` is (N, 3, height, width) in [0, 1]. The affine map and the resize are one bilinear
-    sampling; what lies outside repeats the border. ``generator`` must be on the device of
+    ``pixels`` is (N, channels, height, width) in [0, 1]. The affine map and the resize are one
+    bilinear sampling; what lies outside repeats the border. ``generator`` must be on the device of
     ``pixels``.
     """
-    count = len(pixels)
+    count, channels = pixels.shape[:2]
 
     def uniform(half_width: float) -> Tensor:
         draws = torch.rand(count, generator=generator, device=pixels.device)
         return (2 * draws - 1) * half_width
 
-    grid = F.affine_grid(_affine(settings, uniform), [count, 3, size, size], align_corners=False)
+    shape = [count, channels, size, size]
+    grid = F.affine_grid(_affine(settings, uniform), shape, align_corners=False)
     pixels = F.grid_sample(pixels, grid, padding_mode="border", align_corners=False)
     factor = uniform(settings.contrast).exp().view(-1, 1, 1, 1)
     offset = uniform(settings.brightness).view(-1, 1, 1, 1)

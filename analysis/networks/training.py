@@ -1,7 +1,8 @@
-"""Train one run: images on the device, a checkpoint after each epoch, the last epoch counts.
+"""Train one run: a checkpoint after each epoch, the last epoch counts.
 
-The images are one uint8 tensor on the device, so there is no loader to wait for; batches are
-resized and jittered there. A run that was stopped goes on from its last epoch and ends in the same
+Batches are gathered from the images, which may be a memory map, and resized and jittered on the
+device. Where the device has memory for all images, they are one uint8 tensor there, so that there
+is no loader to wait for. A run that was stopped goes on from its last epoch and ends in the same
 weights, because every epoch draws from a generator seeded by the run and the epoch alone.
 """
 
@@ -20,12 +21,14 @@ from timm.utils import ModelEmaV3
 from torch import Tensor
 
 from analysis.images.images import Images, to_floats
-from analysis.networks import tensors
+from analysis.networks import tensors, weight_files
 from analysis.networks.augmentation import augment
-from analysis.networks.classifier import Classifier, build
+from analysis.networks.classifier import Classifier, check, of_study
 from analysis.project.errors import UserError
+from analysis.project.foreign import reported
 from analysis.results.status import training_digest
 from analysis.study import Run, Study, Training
+from analysis.study.sections import PRETRAINED
 
 # One row of the table ``history``: epoch, train_loss, learning_rate and seconds.
 Epoch = dict[str, float]
@@ -40,14 +43,17 @@ def fit(
     device: torch.device,
     checkpoint: Path,
     report: Callable[[Epoch], None] = lambda epoch: None,
+    say: Callable[[str], None] = lambda text: None,
 ) -> tuple[Classifier, list[Epoch]]:
     """Train on the images at ``positions`` and return the classifier with its history.
 
     Goes on from the file ``checkpoint``, if there is one, and leaves that of the last epoch. With
-    averaging the classifier has the averaged weights. Raises ``UserError`` if the loss is not
+    averaging the classifier has the averaged weights. ``say`` is told what is taken from the
+    weights that training starts from. Raises ``UserError`` if the network fails, the loss is not
     finite, or the checkpoint is damaged or of another run or recipe.
     """
     settings = study.training
+    assert settings is not None, "a study that trains says how"
     # A last, smaller batch is dropped.
     steps = len(positions) // settings.batch_size
     if steps == 0:
@@ -55,12 +61,14 @@ def fit(
             f"training.batch_size: {len(positions)} training images do not fill one batch of "
             f"{settings.batch_size}."
         )
-    classifier = build(study.network, classes=len(images.classes), seed=run.seed, device=device)
+    classifier = _begun(study, run, images, device=device, fresh=not checkpoint.is_file(), say=say)
+    for size in sorted({*settings.sizes} - {classifier.size}):
+        check(classifier, size=size, key="training.stages")
     state = _State(classifier, settings, steps=steps)
     identity = {"study": study.name, "run": run.name, "seed": run.seed}
     identity["recipe"] = training_digest(study)
     history = _continued(state, checkpoint, identity) if checkpoint.is_file() else []
-    pixels = torch.from_numpy(images.pixels[positions]).permute(0, 3, 1, 2).contiguous().to(device)
+    pixels = _gathering(images, positions, device=device)
     labels = torch.from_numpy(images.labels[positions]).to(device)
     for epoch in range(len(history) + 1, len(settings.sizes) + 1):
         begin = time.perf_counter()
@@ -70,6 +78,54 @@ def fit(
         tensors.write(checkpoint, state.tensors(), {**identity, "history": history})
         report(history[-1])
     return state.result(), history
+
+
+def _begun(
+    study: Study,
+    run: Run,
+    images: Images,
+    *,
+    device: torch.device,
+    fresh: bool,
+    say: Callable[[str], None],
+) -> Classifier:
+    """Return what training begins with; unless it is ``fresh`` a checkpoint has all weights."""
+    assert study.network is not None, "a study that trains has a network"
+    start = study.network.start if fresh else None
+    classifier = of_study(
+        study,
+        classes=len(images.classes),
+        channels=images.pixels.shape[3],
+        images=images.size,
+        seed=run.seed,
+        device=device,
+        pretrained=start == PRETRAINED,
+    )
+    if start is not None and start != PRETRAINED:
+        say(weight_files.take(classifier, study.located(start), key="network.start"))
+    return classifier
+
+
+def _gathering(
+    images: Images, positions: np.ndarray, *, device: torch.device
+) -> Callable[[Tensor], Tensor]:
+    """Return a function from places in ``positions`` (N,) to uint8 pixels on the device.
+
+    They are (N, channels, height, width).
+    """
+
+    def gathered(chosen: Tensor) -> Tensor:
+        rows = images.pixels[positions[chosen.cpu().numpy()]]
+        return torch.from_numpy(rows).permute(0, 3, 1, 2).contiguous().to(device)
+
+    if device.type == "cuda":
+        needed = len(positions) * int(np.prod(images.pixels.shape[1:]))
+        free, _ = torch.cuda.mem_get_info(device)
+        # The other half is for the network and what it keeps for its gradients.
+        if needed < free / 2:
+            held = gathered(torch.arange(len(positions)))
+            return lambda chosen: held[chosen]
+    return gathered
 
 
 def _continued(state: _State, checkpoint: Path, identity: dict[str, Any]) -> list[Epoch]:
@@ -142,30 +198,38 @@ class _State:
 
 
 def _train_epoch(
-    state: _State, pixels: Tensor, labels: Tensor, *, seed: int, epoch: int
+    state: _State,
+    pixels: Callable[[Tensor], Tensor],
+    labels: Tensor,
+    *,
+    seed: int,
+    epoch: int,
 ) -> tuple[float, float]:
     """Train one epoch and return its mean loss and its last learning rate."""
-    settings, classifier, device = state.settings, state.classifier, pixels.device
+    settings, classifier, device = state.settings, state.classifier, labels.device
     generator = torch.Generator(device).manual_seed(1_000_003 * epoch + seed)
     order = torch.randperm(len(labels), generator=generator, device=device)
     size = settings.sizes[epoch - 1]
+    half, name = settings.precision == "bfloat16", classifier.architecture.network.model
     classifier.train()
     losses = []
     for number, chosen in enumerate(order.split(settings.batch_size)[: state.steps]):
         step = (epoch - 1) * state.steps + number
         if state.schedule:
             state.schedule.step_update(step)
-        batch = to_floats(pixels[chosen])
+        batch = to_floats(pixels(chosen))
         if settings.augmentation:
             batch = augment(batch, settings.augmentation, size=size, generator=generator)
         else:
             batch = F.interpolate(batch, size=(size, size), mode="bilinear")
         batch = batch.contiguous(memory_format=torch.channels_last)
-        with torch.autocast(device.type, torch.bfloat16, enabled=settings.precision == "bfloat16"):
-            logits = classifier.at_own_size(batch)
-        loss = F.cross_entropy(logits.float(), labels[chosen])
-        state.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        # Networks may answer otherwise while they are trained than the one that was tried did.
+        with reported(f"network.model: {name!r} cannot be trained"):
+            with torch.autocast(device.type, torch.bfloat16, enabled=half):
+                logits = classifier.at_own_size(batch)
+            loss = F.cross_entropy(logits.float(), labels[chosen])
+            state.optimizer.zero_grad(set_to_none=True)
+            loss.backward()
         state.optimizer.step()
         if state.average:
             state.average.update(classifier, step=step)

@@ -11,6 +11,7 @@ true labels, in [0, 1] pixel units, and on the resized input unless native.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
 
 import numpy as np
 import pandas as pd
@@ -24,6 +25,7 @@ from analysis.images.images import Batch
 from analysis.networks.classifier import Classifier
 from analysis.probes import perturbations
 from analysis.probes.subject import Subject, Tables
+from analysis.project.foreign import reported
 from analysis.results.schemas import FGSM, FGSM_NATIVE, PGD, RANDOM_SIGN
 
 COLUMNS = ["attack", "epsilon", "index", "label", "predicted", "confidence", "logits"]
@@ -34,7 +36,7 @@ def attack(subject: Subject, done: Tables) -> Tables:
 
     Needs the table ``predictions``, whose rows are those of ε = 0.
     """
-    settings, art = subject.study.attacks, art_classifier(subject.classifier)
+    settings, art = subject.attacks, art_classifier(subject.classifier)
     after_zero, kept = settings.epsilons[1:], settings.logits_epsilon
     epsilons = {
         FGSM: sorted({*after_zero, kept}),
@@ -77,7 +79,7 @@ def _sampled(
     subject: Subject, art: PyTorchClassifier
 ) -> tuple[list[pd.DataFrame], list[pd.DataFrame]]:
     """Return the rows of descent on the sample, and how far each attack moves its images."""
-    settings, classifier = subject.study.attacks, subject.classifier
+    settings, classifier = subject.attacks, subject.classifier
     epsilons, rows, changes = settings.sample_epsilons, [], []
     # The random signs begin anew: those of the sample do not depend on the other images.
     generator = subject.generator()
@@ -143,7 +145,7 @@ def art_classifier(classifier: Classifier, *, loss: nn.Module | None = None) -> 
         # The sum: an image's gradient does not depend on how many are in its batch.
         loss=loss or nn.CrossEntropyLoss(reduction="sum"),
         # ART only notes it: pixels of any size can be attacked.
-        input_shape=(3, classifier.size, classifier.size),
+        input_shape=(classifier.channels, classifier.size, classifier.size),
         nb_classes=classifier.classes,
         clip_values=(0.0, 1.0),
         preprocessing=None,
@@ -162,8 +164,15 @@ def one_step(
 
 
 def loss_gradient(art: PyTorchClassifier, pixels: Tensor, labels: Tensor) -> Tensor:
-    """Return the gradient of each image's loss at ``pixels`` (N, 3, height, width)."""
-    return art.loss_gradient(pixels, F.one_hot(labels, art.nb_classes))
+    """Return the gradient of each image's loss at ``pixels`` (N, channels, height, width)."""
+    with _gradients_of(art):
+        return art.loss_gradient(pixels, F.one_hot(labels, art.nb_classes))
+
+
+def _gradients_of(art: PyTorchClassifier) -> AbstractContextManager[None]:
+    """Raise ``UserError`` inside for a network that has no gradient."""
+    model = art.model.architecture.network.model
+    return reported(f"attacks: {model!r} has no gradient to follow; leave out [attacks]")
 
 
 def random_sign(pixels: Tensor, *, generator: torch.Generator) -> Tensor:
@@ -188,7 +197,7 @@ def descend(
     steps: int,
     start: tuple[int, ...] | None = None,
 ) -> Tensor:
-    """Return ``pixels`` (N, 3, size, size) after projected gradient descent, of that shape.
+    """Return ``pixels`` (N, channels, size, size) after projected gradient descent, of that shape.
 
     A step is 2.5·ε/steps, so that the edge of the ε-ball can be reached and followed. Steps start
     at the image itself: with no random start the first direction is that of the fast gradient sign
@@ -210,7 +219,8 @@ def descend(
     state = np.random.get_state()
     try:
         np.random.seed(start)
-        moved = method.generate(pixels.cpu().numpy(), true_labels)
+        with _gradients_of(art):
+            moved = method.generate(pixels.cpu().numpy(), true_labels)
     finally:
         np.random.set_state(state)
     return torch.from_numpy(moved).to(pixels.device, memory_format=torch.channels_last)

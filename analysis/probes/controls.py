@@ -24,7 +24,7 @@ def control(subject: Subject, done: Tables) -> Tables:
     logits, which has a gradient where that of the cross-entropy is too small for float32 (Carlini
     and Wagner 2017, *Towards Evaluating the Robustness of Neural Networks*).
     """
-    settings, classifier = subject.study.attacks, subject.classifier
+    settings, classifier = subject.attacks, subject.classifier
     art, on_margin = art_classifier(classifier), art_classifier(classifier, loss=Margin())
     epsilon, steps = settings.logits_epsilon, settings.steps
     rows: list[pd.DataFrame] = []

@@ -1,4 +1,4 @@
-"""Grad-CAM, through Captum.
+"""Grad-CAM, through Captum, of layers that lie on a grid in any of several ways.
 
 Selvaraju et al. (2017), *Grad-CAM: Visual Explanations from Deep Networks via Gradient-based
 Localization*. Only the positive part of a map counts.
@@ -6,23 +6,75 @@ Localization*. Only the positive part of a map counts.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator
+from contextlib import contextmanager
 
-import torch
 from captum.attr import LayerGradCam
 from torch import Tensor, nn
 
 from analysis.networks.classifier import Classifier
+from analysis.probes.layouts import Layout, NoGrid, layout_of
 from analysis.project.errors import UserError, nearest
-
-# A map of fewer cells than 4×4 cannot distinguish a compact region from a diffuse one.
-SMALLEST_MAP = 4
+from analysis.project.foreign import said
 
 
-def grad_cam(classifier: Classifier, pixels: Tensor, *, layer: str, target: Tensor) -> Tensor:
-    """Return the positive maps (N, rows, columns) of a layer for the classes ``target`` (N,)."""
-    method = LayerGradCam(classifier, layer_of(classifier, layer))
-    return method.attribute(pixels, target=target, relu_attributions=True).detach().squeeze(1)
+class Grid(nn.Module):
+    """The output of a layer as (N, channels, rows, columns), as it was last used.
+
+    ``layout`` is how the output lies, and ``problem`` why it has no grid, if it has none.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layout: Layout | None = None
+        self.problem = "is not used"
+
+    def forward(self, grid: Tensor) -> Tensor:
+        """Return the grid itself; it is here to be watched."""
+        return grid
+
+
+@contextmanager
+def gridded(classifier: Classifier, layer: str, *, images: int) -> Iterator[Grid]:
+    """Lead the output of a layer through a module that sees it as a grid, for that many images."""
+    grid = Grid()
+
+    def through(module: nn.Module, inputs: object, output: Tensor) -> Tensor | None:
+        try:
+            layout = layout_of(classifier.network, output, images=images)
+        except NoGrid as problem:
+            grid.problem = str(problem)
+            return None
+        grid.layout = layout
+        return layout.back(grid(layout.grid(output)), output)
+
+    handle = layer_of(classifier, layer).register_forward_hook(through)
+    try:
+        yield grid
+    finally:
+        handle.remove()
+
+
+def grad_cam(
+    classifier: Classifier, pixels: Tensor, *, layer: str, target: Tensor, positive: bool = True
+) -> Tensor:
+    """Return the maps (N, rows, columns) of a layer for the classes ``target`` (N,).
+
+    They are ``positive``, unless the negative part is asked for as well. Raises ``UserError`` for a
+    layer that has no map.
+    """
+    with gridded(classifier, layer, images=len(pixels)) as grid:
+        try:
+            maps = LayerGradCam(classifier, grid).attribute(
+                pixels, target=target, relu_attributions=positive
+            )
+        except UserError:
+            raise
+        # Captum asks for a tensor that the logits depend on, and fails in several ways.
+        except Exception as error:
+            problem = grid.problem if grid.layout is None else f"has no gradient: {said(error)}"
+            raise UserError(f"maps.layers: the output of {layer!r} {problem}.") from None
+    return maps.detach().squeeze(1)
 
 
 def layer_of(classifier: Classifier, name: str) -> nn.Module:
@@ -32,29 +84,3 @@ def layer_of(classifier: Classifier, name: str) -> nn.Module:
         known = nearest(name, filter(None, modules))
         raise UserError(f"maps.layers: there is no layer {name!r}; the nearest is {known!r}.")
     return modules[name]
-
-
-def check_layers(classifier: Classifier, layers: Sequence[str]) -> None:
-    """Raise ``UserError`` for layers whose maps are too small, or not maps, at the input size."""
-    size = classifier.eval().size
-    blank = torch.zeros(1, 3, size, size, device=classifier.device)
-    first = torch.zeros(1, dtype=torch.long, device=classifier.device)
-    for name in layers:
-        layer_of(classifier, name)
-        try:
-            maps = grad_cam(classifier, blank, layer=name, target=first)
-        # Captum asks for one tensor that the logits depend on, and fails in several ways.
-        except Exception:
-            maps = blank[0, 0, 0]
-        if maps.ndim != 3:
-            raise UserError(
-                f"maps.layers: the output of {name!r} has no rows and columns to map.\n"
-                "Name another layer."
-            )
-        rows, columns = maps.shape[1:]
-        if min(rows, columns) < SMALLEST_MAP:
-            raise UserError(
-                f"maps.layers: {name!r} is {rows}×{columns} at input size {size}, and a map below "
-                f"{SMALLEST_MAP}×{SMALLEST_MAP} says nothing.\n"
-                "Name an earlier layer, or raise network.size."
-            )

@@ -1,8 +1,8 @@
 """How far an attack moves an image: four measures, none of which is a person's eye.
 
 SSIM is the structural similarity of Wang et al. (2004), *Image Quality Assessment: From Error
-Visibility to Structural Similarity*, with their Gaussian window, mean over the colour channels,
-through scikit-image. Nothing is rounded to 8 bits, but sizes are given in 8-bit levels.
+Visibility to Structural Similarity*, with their Gaussian window, mean over the channels, through
+scikit-image. Nothing is rounded to 8 bits, but sizes are given in 8-bit levels.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _COLUMNS = _KEYS | dict.fromkeys(("mean", "q05", "median", "q95"), "float64") | 
 
 
 def compare(before: Tensor, after: Tensor) -> dict[str, np.ndarray]:
-    """Return four measures of pixels (N, 3, height, width) in [0, 1], each float64 (N,).
+    """Return four measures of pixels (N, channels, height, width) in [0, 1], each float64 (N,).
 
     ``linf`` is the largest change of a value and ``rms`` the root of the mean squared one, in
     8-bit levels. ``psnr`` is in dB, NaN if nothing has changed; ``ssim`` is 1 for equal images,

@@ -14,7 +14,7 @@ from analysis.images.images import BATCH, Batch, Images, batches
 from analysis.images.split import sample
 from analysis.networks.classifier import Classifier
 from analysis.project.errors import UserError
-from analysis.study import Run, Study
+from analysis.study import Attacks, Run, Study
 
 Tables = dict[str, pd.DataFrame]
 
@@ -34,9 +34,23 @@ class Subject:
 
     @property
     def sample(self) -> np.ndarray:
-        """Return the positions of the run's part of the study's sample of groups, rising."""
-        groups = self.study.attacks.sample
-        drawn = sample(self.images, groups=groups, seed=self.study.seed)
+        """Return the positions of the run's part of the attacks' sample of groups, rising.
+
+        Without attacks it has as many groups as theirs would by default.
+        """
+        attacks = self.study.attacks
+        return self.sampled(attacks.sample if attacks else Attacks.model_fields["sample"].default)
+
+    @property
+    def attacks(self) -> Attacks:
+        """Return what the study says of attacks, which it does if they are asked for."""
+        assert self.study.attacks is not None, "a run has the analyses that its study asks for"
+        return self.study.attacks
+
+    def sampled(self, groups: int) -> np.ndarray:
+        """Return the positions of the run's part of a sample of groups of the study, rising."""
+        split = self.study.images.evaluate
+        drawn = sample(self.images, groups=groups, seed=self.study.seed, split=split)
         return np.intersect1d(self.positions, drawn)
 
     def batches(self, positions: np.ndarray | None = None) -> Iterator[Batch]:
@@ -61,8 +75,11 @@ class Subject:
     def finite(self, values: Tensor, *, probe: str) -> Tensor:
         """Return what a network answered. Raises ``UserError`` if it is not finite."""
         if not values.isfinite().all():
+            advice = "Check network.weights, network.mean and network.std"
+            if self.study.trained:
+                advice = "Check the training section, and train the run again"
             raise UserError(
                 f"Run {self.run.name} of {self.study.name} gives values that are not finite in "
-                f"the analysis {probe!r}.\nCheck the training section, and train the run again."
+                f"the analysis {probe!r}.\n{advice}."
             )
         return values

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from analysis.project.errors import nearest
+
+# What pydantic adds to the place of a value that may have several types.
+_TYPE = re.compile(r"str|int|float|bool|(constrained-|tuple\[|function-|nullable\[).*")
 
 
 class Section(BaseModel):
@@ -17,7 +22,7 @@ def problem(error: ValidationError, form: type[BaseModel]) -> str:
     """Return the first problem of content that does not fit a form, in one line."""
     # A misspelt key is missing under its right name too; the misspelling says more.
     first = min(error.errors(), key=lambda one: one["type"] != "extra_forbidden")
-    where = [part for part in first["loc"] if isinstance(part, (str, int))]
+    where = [part for part in first["loc"] if not _TYPE.fullmatch(str(part))]
     key = ".".join(str(part)[:60] for part in where) or "the file"
     if first["type"] == "extra_forbidden":
         known = nearest(str(where[-1]), _keys(form, where))

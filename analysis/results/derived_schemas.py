@@ -19,7 +19,9 @@ from analysis.results.schemas import (
     ATTACK,
     CLASS,
     CONTROL,
+    CORRUPTIONS,
     EPSILON,
+    FGSM,
     INDEX,
     LAYER,
     MEASURES,
@@ -68,6 +70,20 @@ DERIVED_TABLES: dict[str, pa.DataFrameSchema] = {
         },
         unique=["source", "quantity", "attack", "epsilon", "layer", "class"],
         about="estimates with intervals from resampled groups, one row an estimate",
+    ),
+    "classes": table(
+        {
+            "class": CLASS,
+            "measure": text(
+                "precision, recall, F1 or AUROC of its probability against all other classes",
+                *("precision", "recall", "F1", "AUROC"),
+            ),
+            "value": number("its value; of all, the mean over the classes", SHARE, missing=True),
+            **ENDS,
+        },
+        unique=["class", "measure"],
+        about="how well each class is found and told from the others; missing where that is not "
+        "defined",
     ),
     "accuracies": table(
         {
@@ -263,7 +279,8 @@ DERIVED_TABLES: dict[str, pa.DataFrameSchema] = {
             "confidence": share("least confidence of any repeat", kind="float32"),
             "rule": text(
                 "confident, if every repeat predicts that class with confidence; permuted, if the "
-                "predictions are the labels of its group in another order; or both",
+                "predictions are the labels of its group in another order; both; or one network, "
+                "if there is one, surer of that class than of the images with that label",
                 *RULES,
             ),
         },
@@ -338,5 +355,24 @@ DERIVED_TABLES: dict[str, pa.DataFrameSchema] = {
         },
         unique=["readers", "kind"],
         about="agreement of each two readers",
+    ),
+    "corruption_errors": table(
+        {
+            "corruption": text(
+                "what is done to the image as given, or fgsm on the same images",
+                *CORRUPTIONS,
+                FGSM,
+            ),
+            "strength": number("as in corruptions; ε of fgsm; 0 for images as given", AT_LEAST_0),
+            "value": share("accuracy"),
+            **ENDS,
+            "confidence": share("median confidence, right or wrong"),
+            "low_confidence": number("lower end of its interval", SHARE, missing=True),
+            "high_confidence": number("upper end", SHARE, missing=True),
+            "images": count("images in the sample", 1),
+        },
+        unique=["corruption", "strength"],
+        about="accuracy and confidence on corrupted images of a sample of groups, the weakest "
+        "corruption first",
     ),
 }

@@ -50,6 +50,8 @@ def choose(store: Store) -> pd.DataFrame:
     """
     study = store.study
     _check_shown(study)
+    if study.attacks is None:
+        raise UserError(f"{study.name} has no [attacks], whose images are what is shown.")
     runs = [run for runs in store.shown_repeats().values() for run in runs]
     if not runs or not all("attacks" in store.runs[run].tables for run in runs):
         raise nothing_yet(study.name)

@@ -103,9 +103,13 @@ class TableEntry(Section):
 
 
 class Provenance(Section):
-    """How something was computed; ``digest`` identifies all that it depends on."""
+    """How something was computed; ``digest`` identifies all that it depends on.
+
+    ``files`` identifies the content of files that the study names, by key.
+    """
 
     digest: Digest
+    files: dict[str, Digest] = {}
     device: Device
     packages: dict[Package, Version]
     revision: Revision
@@ -114,14 +118,24 @@ class Provenance(Section):
 
 
 class Training(Provenance):
-    """How a network was trained, and the digest of its tensors.
+    """How a network was trained, or where it comes from, and the digest of its tensors.
 
-    ``weights`` is ``None`` for a network whose tensors were never identified.
+    ``weights`` is ``None`` for a network whose tensors were never identified, and for predictions
+    alone. A network that was not trained here has no ``history`` and no training images.
     """
 
     weights: Digest | None
     training_images: Annotated[int, Field(ge=0)]
-    history: TableEntry
+    history: TableEntry | None
+
+
+class Input(Section):
+    """What a network takes: square images of ``size`` pixels, normalised in [0, 1] pixel units."""
+
+    size: Annotated[int, Field(ge=1)]
+    channels: Annotated[int, Field(ge=1)]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
 
 
 class Analysis(Provenance):
@@ -131,7 +145,10 @@ class Analysis(Provenance):
 
 
 class RunRecord(Sealed):
-    """One network and what has been computed from it; ``recipe`` is what the study said."""
+    """One network and what has been computed from it.
+
+    ``recipe`` is what the study said. Predictions alone have no ``input``.
+    """
 
     format: Literal[2] = 2
     study: Annotated[str, AfterValidator(_plain_name)]
@@ -141,6 +158,7 @@ class RunRecord(Sealed):
     images: Digest
     classes: Classes
     recipe: dict[str, Any]
+    input: Input | None = None
     training: Training
     analyses: dict[str, Analysis] = {}
 
@@ -152,7 +170,8 @@ class RunRecord(Sealed):
     @property
     def tables(self) -> dict[str, TableEntry]:
         """Return every table by its name."""
-        found = {"history": self.training.history}
+        history = self.training.history
+        found = {"history": history} if history else {}
         for analysis in self.analyses.values():
             found |= analysis.tables
         return found
@@ -295,7 +314,8 @@ class ClaimsRecord(Sealed):
     """All that was derived from the complete repeats of a study: its claims and its tables.
 
     ``inputs`` identifies everything that it was derived from, and ``groups`` counts the groups of
-    the evaluated images. The study is the one at that time.
+    the evaluated images. The study is the one at that time; ``input`` is what its networks take and
+    ``layers`` are those that were mapped.
     """
 
     format: Literal[3] = 3
@@ -305,6 +325,8 @@ class ClaimsRecord(Sealed):
     inputs: Digest
     repeats: dict[int, tuple[str, ...]]
     groups: int
+    input: Input | None = None
+    layers: tuple[str, ...] = ()
     alpha: float
     level: float
     family: Family

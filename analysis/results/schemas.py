@@ -27,6 +27,8 @@ FGSM, RANDOM_SIGN, FGSM_NATIVE, PGD = "fgsm", "random-sign", "fgsm-native", "pgd
 # Controls of PGD: from a random start, and on another loss.
 PGD_RANDOM, PGD_MARGIN = "pgd-random", "pgd-margin"
 ATTACKS = (FGSM, RANDOM_SIGN, FGSM_NATIVE, PGD, PGD_RANDOM, PGD_MARGIN)
+# By their keys in a study, the order in which they are shown.
+CORRUPTIONS = ("noise", "blur", "contrast", "brightness", "jpeg")
 # Whose maps are measured: the two networks', and those of the trained one altered.
 TRAINED, RANDOM, WIDENED, DOUBLED = MAPPED = ("trained", "random", "widened", "doubled")
 ALTERED = (WIDENED, DOUBLED)
@@ -38,7 +40,9 @@ ONE, NARROW, LEARNED = QUESTIONS = ("one", "narrow", "trained")
 # From this confidence on, an error that every network makes alike suggests a wrong label.
 CONFIDENT = 0.9
 # The rules by which a label is suspected, and images that are shown next to those.
-BY_CONFIDENCE, BY_PERMUTATION, BOTH_RULES = RULES = ("confident", "permuted", "both")
+BY_CONFIDENCE, BY_PERMUTATION, BOTH_RULES, BY_ONE_NETWORK = RULES = (
+    *("confident", "permuted", "both", "one network"),
+)
 CONTROL = "control"
 # What the readers of an audit agree on.
 AGREED = ("label", "prediction", "other", "unreadable", "no agreement")
@@ -91,7 +95,7 @@ RUN_TABLES: dict[str, pa.DataFrameSchema] = {
     "predictions": table(
         {
             "index": INDEX,
-            "group": number("group of the image, such as its photo; -1 if not known", kind="int64"),
+            "group": number("group that the image belongs to; -1 if not known", kind="int64"),
             "label": LABEL,
             "predicted": count("class with the largest logit"),
             "confidence": share("softmax probability of the predicted class", kind="float32"),
@@ -109,6 +113,16 @@ RUN_TABLES: dict[str, pa.DataFrameSchema] = {
         },
         unique=["index", "attribute"],
         about="attributes of the images, one row for an image and an attribute",
+    ),
+    "duplicates": table(
+        {
+            "index": INDEX,
+            "other_split": text("split of the image that was trained on"),
+            "other_index": count("position of that image in its split, from 0"),
+            "kind": text("exact: equal pixels; near: alike after resizing", "exact", "near"),
+        },
+        unique=["index"],
+        about="evaluated images that have a duplicate among those that the network was trained on",
     ),
     "maps": table(
         {
@@ -155,6 +169,23 @@ RUN_TABLES: dict[str, pa.DataFrameSchema] = {
         _PERTURBED,
         unique=["attack", "epsilon", "index"],
         about="predictions after descent in the first repeat, one row for an image and an attack",
+    ),
+    "corruptions": table(
+        {
+            "corruption": text("what is done to the image as given", *CORRUPTIONS),
+            "strength": number(
+                "noise: standard deviation in [0, 1] pixel units; blur: that of the kernel in "
+                "pixels; contrast and brightness: factor; jpeg: quality from 1 to 100",
+                AT_LEAST_0,
+            ),
+            "index": INDEX,
+            "label": LABEL,
+            "predicted": count("class predicted for the corrupted image"),
+            "confidence": share("softmax probability of that class", kind="float32"),
+        },
+        unique=["corruption", "strength", "index"],
+        about="predictions on corrupted images of a sample of groups, one row for an image, a "
+        "corruption and a strength",
     ),
     "gradients": table(
         {

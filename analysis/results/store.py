@@ -81,7 +81,8 @@ class Store:
                 self._drop(run.name, name, "stale", "the study has changed")
             elif self._whole(run.name, name, analysis):
                 kept[name] = analysis
-        if self._whole_table(run.name, "training", record.training.history):
+        history = record.training.history
+        if history is None or self._whole_table(run.name, "training", history):
             self.runs[run.name] = record.model_copy(update={"analyses": kept})
 
     def _whole(self, run: str, name: str, analysis: Analysis) -> bool:

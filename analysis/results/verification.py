@@ -96,9 +96,9 @@ def check_together(store: Store, runs: Iterable[str]) -> None:
 
 def _problems(store: Store, tables: dict[str, pd.DataFrame], *, classes: int) -> Iterable[str]:
     """Yield what is wrong with the tables of a run, one sentence each."""
-    training = len(tables["history"])
-    if training != len(store.study.training.sizes):
-        yield f"its training has {training} epochs, not {len(store.study.training.sizes)}"
+    training = len(tables.get("history", ()))
+    if training != store.study.epochs:
+        yield f"its training has {training} epochs, not {store.study.epochs}"
     for name, table in tables.items():
         for column in {"label", "predicted", "target"} & set(table):
             if len(table) and table[column].max() >= classes:
@@ -113,7 +113,7 @@ def _problems(store: Store, tables: dict[str, pd.DataFrame], *, classes: int) ->
     known = predictions.set_index("index")["label"]
     if "attributes" in tables and not set(tables["attributes"]["index"]) <= set(known.index):
         yield "attributes has images that predictions does not have"
-    for name in {"maps", "attacks", "controls", "gradients"} & set(tables):
+    for name in {"maps", "attacks", "controls", "gradients", "corruptions"} & set(tables):
         rows = tables[name]
         labels = known.reindex(rows["index"])
         if labels.isna().any() or (labels.to_numpy() != rows["label"].to_numpy()).any():
@@ -141,6 +141,7 @@ def _logits(table: pd.DataFrame, name: str, classes: int) -> Iterable[str]:
 
 def _attacks(store: Store, table: pd.DataFrame, *, images: int) -> Iterable[str]:
     settings = store.study.attacks
+    assert settings is not None, "a run has the analyses that its study asks for"
     swept = sorted({*settings.epsilons, settings.logits_epsilon})
     # The sizes that there may be, and those that there must be.
     expected: dict[str, tuple[Iterable[float], Iterable[float]]] = {
@@ -162,7 +163,9 @@ def _attacks(store: Store, table: pd.DataFrame, *, images: int) -> Iterable[str]
 
 
 def _controls(store: Store, table: pd.DataFrame, *, images: int) -> Iterable[str]:
-    if set(table["epsilon"]) != {store.study.attacks.logits_epsilon}:
+    settings = store.study.attacks
+    assert settings is not None, "a run has the analyses that its study asks for"
+    if set(table["epsilon"]) != {settings.logits_epsilon}:
         yield "controls has another size than the study"
     if (table["attack"] == PGD).sum() != images:
         yield "controls has not every image for pgd"
@@ -171,7 +174,9 @@ def _controls(store: Store, table: pd.DataFrame, *, images: int) -> Iterable[str
 
 
 def _maps(store: Store, tables: dict[str, pd.DataFrame], *, images: int) -> Iterable[str]:
-    layers = set(store.study.maps.layers)
+    # Without layers in the study the network's own choice counts.
+    named = store.study.maps.layers if store.study.maps else ()
+    layers = set(named or tables["maps"]["layer"])
     sizes = tables["maps"].groupby(["layer", "weights"]).size()
     wanted, altered = (
         {(layer, weights) for layer in layers for weights in each}

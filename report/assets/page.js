@@ -3,7 +3,7 @@
 (() => {
   // In the source this class of Quarto's would leave room for notes on every page of the PDF too,
   // and Quarto's own scripts look for it when the page is complete.
-  for (const wide of document.querySelectorAll("#tbl-verdicts, #tbl-tests")) {
+  for (const wide of document.querySelectorAll("#tbl-verdicts, #tbl-tests, #tbl-classes")) {
     wide.classList.add("column-page");
     let around = wide.parentElement;
     for (; around?.closest("main > *"); around = around.parentElement) {

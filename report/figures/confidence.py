@@ -55,7 +55,7 @@ def confident_errors(results: Results) -> Drawn:
     }
     parts = [f"{per_cent(row['share'])} ({body})" for body, row in at.items()]
     text = (
-        f"Share of the errors on clean images that are at least as confident as a cut-off. At "
+        f"Share of the errors{results.clean} that are at least as confident as a cut-off. At "
         f"{at[bodies[0]]['confidence']:g} it is {listed(parts)}."
     )
     return alt.layer(*layers).properties(width=style.WIDTH, height=260), data, text

@@ -19,7 +19,8 @@ _ESTIMATE = (("value", ".2f"), ("low", ".2f"), ("high", ".2f"))
 @figure
 def slices(results: Results) -> Drawn:
     """Return the error of each slice of the images, attribute by attribute."""
-    data = results.table("slices").round(6)
+    rows, left_out = results.sliced
+    data = rows.round(6)
     bounded = data["from"].notna()
     ends = data["from"].map("{:.2g}".format) + " to " + data["to"].map("{:.2g}".format)
     named = data["attribute"] + ": " + data["slice"]
@@ -39,7 +40,7 @@ def slices(results: Results) -> Drawn:
     text = (
         "Error by attribute of the images, with intervals. It is largest, "
         f"{per_cent(most['error'])}, for {most['attribute']} {most['slice']}, and smallest, "
-        f"{per_cent(least['error'])}, for {least['attribute']} {least['slice']}."
+        f"{per_cent(least['error'])}, for {least['attribute']} {least['slice']}.{left_out}"
     )
     return chart, data.drop(columns="named"), text
 

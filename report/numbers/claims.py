@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import get_args
 
 from analysis.project.errors import UserError
@@ -45,9 +46,13 @@ TOPICS = {
     "connection": ("connected flips", "connected classes"),
 }
 _TOPIC_OF = {test: topic for topic, tests in TOPICS.items() for test in tests}
-# The table without which a section is left out, and claims without a test that it reports.
+# The table without which a section is left out, or a test of another section, and claims without a
+# test that a section reports.
 _NEEDS = {"explanations": "mean_maps", "fragility": "accuracies", "connection": "accuracies"}
+_NEEDS["confidence under attack"] = "accuracies"
 _UNTESTED = {"imperceptible": "similarities", "aggregate": "accuracies"}
+# What predictions alone do not suffice for either.
+_OF_NETWORKS = ("persistence",)
 _SIDES = {"above": "more than", "below": "less than", "within": "no more than"}
 _SIGNS = {"above": "> ", "below": "< ", "within": "within ±"}
 # As many choices that turn an answer are named.
@@ -201,7 +206,7 @@ class ClaimNumbers:
         found = [one for one in self.record.study.reported if one.kind == kind]
         for what, name, known in (
             ("part", part, (*self._results.classes, *ATTACKS, *MEASURES)),
-            ("layer", layer, self._results.study.maps.layers),
+            ("layer", layer, self._results.record.layers),
             ("weights", weights, (TRAINED, RANDOM)),
         ):
             if name:
@@ -224,10 +229,33 @@ class Claims(list[ClaimNumbers]):
         self.introduction = record.introduction
 
     def about(self, *tests: str) -> list[ClaimNumbers]:
-        """Return the claims with one of some tests. Raises ``UserError`` for a misspelt one."""
+        """Return the claims with one of some tests that were not left out.
+
+        Raises ``UserError`` for a misspelt test.
+        """
         for test in tests:
             checked("test", test, _TOPIC_OF)
-        return [claim for claim in self if claim.record.test in tests]
+        return [one for one in self if one.record.test in tests and one not in self.left_out]
+
+    @cached_property
+    def left_out(self) -> list[ClaimNumbers]:
+        """Return the claims that ask for what the study does not measure at all."""
+        study = self._results.study
+        absent = {"mean_maps": study.maps is None, "accuracies": study.attacks is None}
+
+        def unmeasured(claim: ClaimNumbers) -> bool:
+            needed = _NEEDS.get(claim.topic) or _NEEDS.get(claim.record.test, "")
+            alone = self._results.alone and claim.record.test in _OF_NETWORKS
+            judgements = self._results.judgements(claim.record)
+            tested = any(judgement.effect for _, judgement in judgements)
+            return not tested and (alone or absent.get(needed, False))
+
+        return [claim for claim in self if unmeasured(claim)]
+
+    @property
+    def unmeasured(self) -> str:
+        """Return what was left out, as words."""
+        return "; ".join(claim.record.clause for claim in self.left_out)
 
     @property
     def by_verdict(self) -> dict[str, str]:
@@ -245,7 +273,7 @@ class Claims(list[ClaimNumbers]):
             needed = _NEEDS.get(claim.topic) if claim.topic else _UNTESTED.get(claim.id, "")
             return needed is None or (needed != "" and self._results.has(needed))
 
-        return [claim for claim in self if not placed(claim)]
+        return [claim for claim in self if not placed(claim) and claim not in self.left_out]
 
     @property
     def curve(self) -> ClaimNumbers | None:

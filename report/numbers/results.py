@@ -51,19 +51,27 @@ class Results:
 
     def __init__(self, derived: Derived) -> None:
         self.derived, self.study, self.record = derived, derived.study, derived.record
+        self._tables: dict[str, pd.DataFrame] = {}
         self.classes = derived.record.classes
         self.noun, self.nouns = self.study.images.noun, self.study.images.nouns
-        self.layer = self.study.maps.layers[0]
-        # The smallest ε of the sweep above 0, and the one whose errors are looked at closely.
+        # Whether predictions were given without a network.
+        self.alone = self.study.predictions is not None
+        # The layer whose maps are shown, if any were measured.
+        self.layer = next(iter(self.record.layers), NONE)
         attacks = self.study.attacks
-        self.smallest, self.middle = attacks.epsilons[1], attacks.logits_epsilon
+        # The smallest ε of the sweep above 0, and the one whose errors are looked at closely.
+        self.smallest, self.middle = (
+            (attacks.epsilons[1], attacks.logits_epsilon) if attacks else (0.0, 0.0)
+        )
         tests = ("connected classes", "connected flips")
         asked = [one.parameters["epsilon"] for one in self.record.claims if one.test in tests]
-        connected = [epsilon for epsilon in asked if epsilon in attacks.epsilons]
+        connected = [epsilon for epsilon in asked if attacks and epsilon in attacks.epsilons]
         # The ε at which errors and fragility are compared.
         self.connected = connected[0] if connected else self.smallest
-        self._known = {**_KNOWN, "layer": (NONE, *self.study.maps.layers)}
-        self._tables: dict[str, pd.DataFrame] = {}
+        # Without perturbations no image is called clean.
+        perturbed = self.has("accuracies") or self.has("corruption_errors")
+        self.clean = " on clean images" if perturbed else ""
+        self._known = {**_KNOWN, "layer": (NONE, *self.record.layers)}
 
     @cached_property
     def published(self) -> Published | None:
@@ -159,15 +167,31 @@ class Results:
     def confused(self) -> tuple[list[str], str]:
         """Return the classes of a confusion matrix, and a sentence on those that are left out.
 
-        Of many classes they are those with the most errors on clean images.
+        Of many classes they are those of the commonest confusions, in their own order.
         """
         if len(self.classes) <= MOST:
             return list(self.classes), ""
         rows = self.rows("confusions", attack=NONE)
-        counts = rows[rows["label"] != rows["predicted"]].groupby("label")["images"].sum()
-        most = set(counts.reindex(list(self.classes), fill_value=0).nlargest(MOST).index)
-        shown = [name for name in self.classes if name in most]
-        return shown, self._left_out(f"{MOST} with the most errors", len(shown))
+        rows = rows.sort_values("images", ascending=False, kind="stable")
+        pairs = rows[rows["label"] != rows["predicted"]][["label", "predicted"]]
+        most = dict.fromkeys([*pairs.to_numpy().ravel(), *self.ranked["class"], *self.classes])
+        chosen = set(list(most)[:MOST])
+        shown = [name for name in self.classes if name in chosen]
+        return shown, self._left_out(f"{MOST} of the commonest confusions", len(shown))
+
+    @cached_property
+    def sliced(self) -> tuple[pd.DataFrame, str]:
+        """Return the slices that a figure shows, and a sentence on those that are left out."""
+        rows = self.table("slices")
+        rank = rows.groupby("attribute")["error"].rank(method="first", ascending=False)
+        number = rows.groupby("attribute")["error"].transform("size")
+        shown = (number <= MOST) | (rank <= WORST) | (rank > number - BEST)
+        if shown.all():
+            return rows, ""
+        return rows[shown].reset_index(drop=True), (
+            f" Of attributes with more than {MOST} slices, the {WORST} with the largest error and "
+            f"the {BEST} with the smallest are shown."
+        )
 
     def _left_out(self, which: str, shown: int) -> str:
         count = len(self.classes)
@@ -184,4 +208,4 @@ class Results:
         """Return the ε that attacks are compared at, from 0: the published ones, if any."""
         if self.published and self.published.fgsm:
             return sorted(self.published.fgsm)
-        return [0.0, *self.study.attacks.native_epsilons]
+        return [0.0, *(self.study.attacks.native_epsilons if self.study.attacks else ())]

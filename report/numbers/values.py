@@ -7,6 +7,7 @@ import pandas as pd
 from analysis.results.schemas import (
     ALL,
     AS_GIVEN,
+    BY_ONE_NETWORK,
     CONFIDENT,
     LEVELS,
     PGD,
@@ -20,6 +21,8 @@ from report.numbers.results import Results, checked
 
 # A tenth of the confidence with fewer predictions is not drawn.
 ENOUGH = 20
+# Of more suspected labels, the most confident predictions are listed.
+LISTED = 200
 # The attribute that says where in its group an image is.
 PLACE = "place"
 # A temperature nearer to one than this changes nothing that a reader would see.
@@ -38,10 +41,13 @@ class Values:
         self._results = results
         self.connected, self.middle, self.layer = results.connected, results.middle, results.layer
         self.compared = next((size for size in results.sizes if size > 0), results.smallest)
-        self.sampled = results.study.attacks.sample_epsilons[0]
+        attacks = results.study.attacks
+        self.sampled = attacks.sample_epsilons[0] if attacks else 0.0
         self.left_out, self.confusions_left_out = results.left_out, results.confused[1]
+        self.slices_left_out = results.sliced[1]
         self.accuracy = formats.per_cent(results.accuracy["value"])
         self.accuracy_interval = formats.share_interval(results.accuracy)
+        self.errors = bool(results.accuracy["value"] < 1)
         # The standard deviation of the accuracy in percentage points, if there are several.
         deviation = results.accuracy["between_repeats"]
         self.between_repeats = "" if pd.isna(deviation) else f"{100 * deviation:.2f}"
@@ -59,6 +65,11 @@ class Values:
         return formats.between(row["error"], row["low"], row["high"], ".3f")
 
     @property
+    def binned(self) -> bool:
+        """Return whether any tenth of the confidence has enough predictions to be drawn."""
+        return bool((self._results.rows("reliability", class_=ALL)["predictions"] >= ENOUGH).any())
+
+    @property
     def temperature(self) -> str:
         """Return the mean temperature."""
         rows = self._results.rows("calibration", scaling=SCALED, class_=ALL)
@@ -66,7 +77,7 @@ class Values:
 
     @property
     def sharpened(self) -> str:
-        """Return whether temperature scaling makes the networks more or less confident."""
+        """Return whether temperature scaling makes predictions more or less confident."""
         temperature = float(self.temperature)
         if abs(temperature - 1) < _NEARLY:
             return "about as confident as they should be"
@@ -166,7 +177,8 @@ class Values:
 
         At the size of the images as given if ``native``, else at that of the network's input.
         """
-        side = int(self.native_size or 0) if native else self._results.study.network.size
+        taken = self._results.record.input
+        side = int(self.native_size or 0) if native else taken.size if taken else 0
         chosen = {"attack": attack, "epsilon": epsilon, "measure": measure, "resolution": side}
         rows = self._results.rows("similarities", **chosen)
         if rows.empty:
@@ -177,6 +189,26 @@ class Values:
     def suspects(self) -> str:
         """Return the number of suspected wrong labels."""
         return formats.thousands(len(self._results.table("suspects")))
+
+    @property
+    def one_network(self) -> bool:
+        """Return whether labels are suspected by the rule for a single network."""
+        return BY_ONE_NETWORK in set(self._results.table("suspects")["rule"])
+
+    @property
+    def suspects_listed(self) -> str:
+        """Return how many of them a table names, if not all."""
+        count = len(self._results.table("suspects"))
+        return formats.thousands(LISTED) if count > LISTED else ""
+
+    @property
+    def macro(self) -> dict[str, str]:
+        """Return the mean of each measure over the classes, with its interval."""
+        rows = self._results.rows("classes", class_=ALL)
+        return {
+            row["measure"]: formats.between(row["value"], row["low"], row["high"], ".3f")
+            for row in rows.to_dict("records")
+        }
 
     @property
     def neighbours(self) -> dict[str, str]:

@@ -8,6 +8,7 @@ script. Modules of another form are loaded over http only.
 from __future__ import annotations
 
 import re
+from html import unescape
 from pathlib import Path
 
 import vl_convert
@@ -28,6 +29,16 @@ _DATE = re.compile(r'<meta name="dcterms.date" content="(\d+)-(\d+)-(\d+)">')
 _PUBLISHED = '<meta name="citation_publication_date"'
 _TITLE = '<meta name="citation_title"'
 _DESCRIPTION = re.compile(r'<meta name="description" (content="[^"]+")>')
+_HEADING = re.compile(r'<h1 class="title">(?P<title>[^<]+)</h1>')
+_CITED_AS = re.compile(r'<meta name="citation_title" content="(?P<title>[^"]*)">')
+_AUTHOR = re.compile(r'<meta name="citation_author" content="[^"]*">\n?')
+_TITLED = re.compile(
+    r'(?P<start><meta (?:property="og:title"|name="(?:twitter:title|citation_title)") content=")'
+    r'[^"]*?(?P<end>(?: – [^"]*)?">)'
+)
+_REFERENCE = re.compile(
+    r'<meta name="citation_reference" content="citation_title=(?P<title>[^;"]*)[^"]*">\n?'
+)
 _UNDESCRIBED = re.compile(r'(<meta (?:property="og|name="twitter):description" )content="">')
 
 
@@ -53,7 +64,8 @@ def finished(html: str, *, folder: Path) -> str:
             module.with_suffix(".plain.js").write_text(script, encoding="utf-8")
             source = tag["source"].removesuffix(".js") + ".plain.js"
             html = html.replace(tag[0], f'<script defer src="{source}"></script>')
-    return described(_MODULE.sub(lambda tag: _OVER_HTTP.format(source=tag["source"]), html))
+    html = _MODULE.sub(lambda tag: _OVER_HTTP.format(source=tag["source"]), html)
+    return _REFERENCE.sub(lambda tag: tag[0] if cited(html, tag["title"]) else "", described(html))
 
 
 def plain(module: Path) -> str | None:
@@ -84,4 +96,19 @@ def described(html: str) -> str:
         html = html.replace(_TITLE, f"{tag}\n{_TITLE}", 1)
     if description := _DESCRIPTION.search(html):
         html = _UNDESCRIBED.sub(lambda tag: f"{tag[1]}{description[1]}>", html)
+    # A study of somebody else has a title of its own, and no authors.
+    own, static = _HEADING.search(html), _CITED_AS.search(html)
+    if own and static and own["title"] != static["title"]:
+        html = _AUTHOR.sub("", html)
+        html = _TITLED.sub(lambda tag: f"{tag['start']}{own['title']}{tag['end']}", html)
     return html
+
+
+def cited(html: str, title: str) -> bool:
+    """Return whether a page has a title among its references: Quarto names all that there are."""
+    _, _, references = html.partition('<div id="refs"')
+    return _letters(title) in _letters(re.sub(r"<[^>]+>", "", references))
+
+
+def _letters(text: str) -> str:
+    return re.sub(r"\W", "", unescape(text)).lower()

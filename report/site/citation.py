@@ -1,6 +1,7 @@
 """The paper as a publication: what it is called, how to cite it, and which results it shows.
 
-Its title, authors and licence are in the header of ``index.qmd``, its subtitle in the study.
+Its title, authors, licence and studies are in the header of ``index.qmd``, its subtitle in the
+study. The report of any other study is somebody else's: it has the title of its study.
 """
 
 from __future__ import annotations
@@ -21,12 +22,17 @@ PAPER = paths.ROOT / "index.qmd"
 
 @dataclass(frozen=True)
 class Publication:
-    """How the paper is cited; ``doi`` and ``url`` are ``None`` until there are true ones."""
+    """How a paper is cited; ``doi`` and ``url`` are ``None`` until there are true ones.
+
+    ``studies`` are those that it reports, and ``key`` begins that of its BibTeX entry.
+    """
 
     title: str
-    authors: tuple[str, ...]
+    authors: tuple[str, ...] = ()
     doi: str | None = None
     url: str | None = None
+    studies: tuple[str, ...] = ()
+    key: str = "failuremodes"
 
     @classmethod
     def read(cls, page: Path = PAPER) -> Publication:
@@ -34,14 +40,23 @@ class Publication:
         _, header, _ = page.read_text(encoding="utf-8").split("---\n", 2)
         metadata = yaml.safe_load(header)
         authors = tuple(author["name"] for author in metadata["author"])
-        named = metadata["citation"]
-        return cls(metadata["title"], authors, named.get("doi"), named.get("url"))
+        named, studies = metadata["citation"], tuple(metadata["publication"]["studies"])
+        return cls(metadata["title"], authors, named.get("doi"), named.get("url"), studies)
+
+    @classmethod
+    def of(cls, derived: Derived) -> Publication:
+        """Return the publication that reports a study."""
+        own, name = cls.read(), derived.study.name
+        key = re.sub(r"[^a-z0-9]", "", name.lower())
+        return own if name in own.studies else cls(derived.study.title, key=key or "study")
 
     def sentence(self, *, subtitle: str, date: str, version: str) -> str:
         """Return the citation in one sentence of Markdown; ``date`` is as in ISO 8601."""
         title = safe(f"{self.title}: {subtitle}" if subtitle else self.title)
         where = f" https://doi.org/{self.doi}" if self.doi else f" {self.url}" if self.url else ""
-        return f"{safe(', '.join(self.authors))} ({date[:4]}). *{title}*. {safe(version)}.{where}"
+        by = f"{safe(', '.join(self.authors))} ({date[:4]}). " if self.authors else ""
+        year = "" if self.authors else f" ({date[:4]})"
+        return f"{by}*{title}*{year}. {safe(version)}.{where}"
 
     def bibtex(self, *, subtitle: str, date: str, version: str) -> str:
         """Return the citation as a BibTeX entry; ``date`` is as in ISO 8601."""
@@ -57,7 +72,7 @@ class Publication:
             "url": self.url,
         }
         lines = [f"  {name:<6} = {{{value}}}" for name, value in fields.items() if value]
-        return f"@misc{{failuremodes{year},\n" + ",\n".join(lines) + "\n}"
+        return f"@misc{{{self.key}{year},\n" + ",\n".join(lines) + "\n}"
 
 
 def _tex(text: str) -> str:
@@ -66,17 +81,27 @@ def _tex(text: str) -> str:
     return re.sub(r"([{}%&$#_])", r"\\\1", plain)
 
 
+def title(derived: Derived) -> str:
+    """Return the title of a study that is not part of the publication, or nothing."""
+    publication = Publication.of(derived)
+    return "" if publication.studies else publication.title
+
+
 def citation(derived: Derived) -> Markdown:
     """Return how to cite the paper, as a sentence and as BibTeX, and under which licences it is."""
-    publication, (date, _) = Publication.read(), _last(derived)
+    publication, (date, _) = Publication.of(derived), _last(derived)
     version = f"Results of the study {derived.study.name}, {date}, SHA-256 {digest(derived)}"
     named = {"subtitle": derived.study.paper.subtitle, "date": date, "version": version}
-    return Markdown(
-        f"{publication.sentence(**named)}\n\n"
-        f"```bibtex\n{publication.bibtex(**named)}\n```\n\n"
+    licences = (
         "The text and the figures are under the licence "
         "[CC BY 4.0](https://creativecommons.org/licenses/by/4.0/), the code is under the MIT "
         "licence."
+    )
+    if not publication.authors:
+        licences = f"The pages were made by the code of *{safe(Publication.read().title)}*."
+    return Markdown(
+        f"{publication.sentence(**named)}\n\n"
+        f"```bibtex\n{publication.bibtex(**named)}\n```\n\n{licences}"
     )
 
 

@@ -8,6 +8,8 @@ from typing import Any
 import pandera.pandas as pa
 
 from analysis.results.derived_schemas import DERIVED_TABLES
+from analysis.results.schemas import RUN_TABLES
+from analysis.results.status import ANALYSES, wanted
 from analysis.results.store import Derived
 from report import page
 from report.page import Markdown
@@ -22,6 +24,35 @@ _RANGES: Mapping[str, Callable[[dict[str, Any]], str]] = {
     "isin": lambda check: ", ".join(map(str, check["allowed_values"])),
     "finite": lambda check: "finite",
 }
+
+
+def about_runs(derived: Derived) -> Markdown:
+    """Return what a run of a study is, and how to find the images that it is about."""
+    study = derived.study
+    if study.predictions:
+        run = "The one run is the file of predictions as it was read."
+        images = "The index of an image is its row in that file, the first of which has number 0."
+    else:
+        run = f"A run is one {'trained ' if study.trained else ''}network."
+        images = (
+            "Splits and positions are those of the data set, so that anyone who has its files can "
+            "look at the images."
+        )
+    files = "Its folder has one file for each of these tables, and `run.json`."
+    return Markdown(f"{run} {files} {images}")
+
+
+def of_runs(derived: Derived) -> dict[str, pa.DataFrameSchema]:
+    """Return the schemas of the tables that the runs of a study have."""
+    study = derived.study
+    names = {table for name in wanted(study, 0) for table in ANALYSES[name].tables}
+    names |= {"history"} if study.trained else set()
+    return {name: schema for name, schema in RUN_TABLES.items() if name in names}
+
+
+def of_derived(derived: Derived) -> dict[str, pa.DataFrameSchema]:
+    """Return the schemas of the tables that were derived for a study."""
+    return {name: schema for name, schema in DERIVED_TABLES.items() if name in derived}
 
 
 def columns(schema: pa.DataFrameSchema) -> list[dict[str, str]]:

@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 
 from analysis.results import pictures
+from analysis.results.schemas import BY_ONE_NETWORK
 from analysis.results.store import Derived
 from report.numbers.formats import levels
 from report.page import Markdown, raw
@@ -26,17 +27,48 @@ class Gallery:
     its images to be shown.
     """
 
-    magnification = pictures.MAGNIFICATION
-
     def __init__(self, derived: Derived) -> None:
-        self.derived, self._epsilon = derived, derived.study.attacks.logits_epsilon
-        self.epsilon = f"{self._epsilon:g} ({levels(self._epsilon)} levels)"
-        self.layer = Markdown(safe(derived.study.maps.layers[0]))
+        self.derived, attacks, maps = derived, derived.study.attacks, derived.study.maps
+        layers = derived.record.layers or (maps.layers if maps else ())
+        self._layer = next(iter(layers), "")
+        self._epsilon = attacks.logits_epsilon if attacks else 0.0
         self.note, self._table = Markdown(), pd.DataFrame()
         try:
             self._table = pictures.read(derived)
         except pictures.NotDrawn as reason:
-            self.note = Markdown(safe(reason))
+            drawn = attacks is not None and maps is not None
+            unmeasured = "Images are drawn of studies with attacks and maps alone."
+            self.note = Markdown(safe(reason if drawn else unmeasured))
+
+    @property
+    def explanation(self) -> Markdown:
+        """Return what the panels of an image are, or nothing if there are none."""
+        if not self._epsilon:
+            return Markdown()
+        return Markdown(
+            "Each image here was chosen by a rule from the cached tables, none by eye. It is shown "
+            "once, under the first rule that chooses it, with the network of the run that "
+            "evaluated it. From left to right: the image; the perturbation that FGSM adds at "
+            f"ε = {self._epsilon:g} ({levels(self._epsilon)} levels), magnified "
+            f"{pictures.MAGNIFICATION} times and centred on grey; the attacked image; and Grad-CAM "
+            f"of the layer {safe(self._layer)} for the predicted class, over the image in grey, "
+            "before and under attack. Percentages are confidences."
+        )
+
+    @property
+    def suspected(self) -> Markdown:
+        """Return by which rule labels are suspected."""
+        rules = set(self.derived.table("suspects")["rule"]) if "suspects" in self.derived else set()
+        what = (
+            "Images of which the network is surer that they are of another class than it is, on "
+            "average, of the images with that label"
+            if BY_ONE_NETWORK in rules
+            else "Images that every repeat confidently takes for the same other class, or whose "
+            "group is predicted as its labels in another order"
+        )
+        return Markdown(
+            f"{what}; eight at most. Whether the label is wrong is for the reader to see."
+        )
 
     def group(self, name: str) -> Markdown:
         """Return the images of a group, each with its five panels."""
@@ -45,11 +77,12 @@ class Gallery:
         rows = self._table[self._table["group"] == name]
         if rows.empty:
             return Markdown("*There is none that is not shown above.*")
-        shown = (raw("html", figure(row, epsilon=self._epsilon)) for row in rows.itertuples())
-        return Markdown("\n\n".join(shown))
+        split = self.derived.study.images.evaluate
+        shown = (figure(row, epsilon=self._epsilon, split=split) for row in rows.itertuples())
+        return Markdown("\n\n".join(raw("html", each) for each in shown))
 
 
-def figure(row: Any, *, epsilon: float) -> str:
+def figure(row: Any, *, epsilon: float, split: str) -> str:
     """Return one image, a row of the table of pictures, as HTML: five panels and a caption."""
     label, predicted, attacked, run = (
         safe(text, "html") for text in (row.label, row.predicted, row.attacked_predicted, row.run)
@@ -72,7 +105,8 @@ def figure(row: Any, *, epsilon: float) -> str:
         f'style="--image: url({_address(row.clean)})">\n<div class="panels">\n'
         + "\n".join(_panel(*panel) for panel in panels)
         + f"\n</div>\n<figcaption>Labelled {label}, predicted as {predicted}, under attack as "
-        f"{attacked}. Image {row.index} of test, run {run}.</figcaption>\n</figure>"
+        f"{attacked}. Image {row.index} of {safe(split, 'html')}, run {run}.</figcaption>\n"
+        "</figure>"
     )
 
 

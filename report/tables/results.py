@@ -6,7 +6,6 @@ from analysis.results.schemas import (
     AGREED,
     ALL,
     BOTH_RULES,
-    BY_CONFIDENCE,
     BY_PERMUTATION,
     CONTROL,
     LEARNED,
@@ -17,6 +16,7 @@ from analysis.results.schemas import (
 from report.numbers import formats
 from report.numbers.formats import ATTACK_NAMES, UNDEFINED
 from report.numbers.results import Results
+from report.numbers.values import LISTED
 from report.page import Markdown, table
 from report.safe import safe
 
@@ -81,17 +81,30 @@ def map_measures(results: Results) -> Markdown:
     return table(list(rows.values()))
 
 
+def classes(results: Results) -> Markdown:
+    """Return precision, recall, F1 and AUROC of each class, and their means."""
+    rows: dict[str, dict[str, str]] = {}
+    for row in results.rows("classes", class_=(ALL, *results.shown)).to_dict("records"):
+        name = f"{ALL}, mean" if row["class"] == ALL else row["class"]
+        cells = rows.setdefault(row["class"], {safe(results.noun): name})
+        cells[row["measure"]] = formats.between(row["value"], row["low"], row["high"], ".3f")
+    return table(list(rows.values()))
+
+
 def suspects(results: Results) -> Markdown:
     """Return the suspected wrong labels by position in their split, a row for each class."""
     found: dict[str, list[str]] = {name: [] for name in results.classes}
-    for row in results.table("suspects").to_dict("records"):
-        sign = "" if row["rule"] == BY_CONFIDENCE else _SIGNS[row["rule"]]
+    rows = results.table("suspects").nlargest(LISTED, "confidence", keep="first")
+    for row in rows.sort_index().to_dict("records"):
+        sign = _SIGNS.get(row["rule"], "")
         found[row["label"]].append(f"{row['index']}{sign} ({row['predicted']})")
-    rows = [
-        {"label": name, "suspects": len(each), "index (read as)": ", ".join(each)}
-        for name, each in found.items()
-    ]
-    return table([row for row in rows if row["suspects"]])
+    return table(
+        [
+            {"label": name, "suspects": len(each), "index (read as)": ", ".join(each)}
+            for name, each in found.items()
+            if each
+        ]
+    )
 
 
 def audit(results: Results) -> Markdown:

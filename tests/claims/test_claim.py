@@ -12,7 +12,7 @@ from analysis.project.errors import UserError
 from analysis.study import Study
 from tests.conftest import SMALL, small_study
 
-WORDS = {"noun": "dog", "nouns": "dogs"}
+WORDS = {"noun": "dog", "nouns": "dogs", "clean": ""}
 MINE = {"id": "mine", "statement": "Cats err more.", "test": "error ratio", "classes": ["cat"]}
 
 

@@ -106,7 +106,8 @@ def test_networks_without_any_error_are_judged_as_far_as_they_can_be(classes: in
     found = judged(replace(data, predicted=np.stack([data.label] * 3)), GENERAL)
     for name in ("structured", "persistent", "silent"):
         assert found[name].study.verdict == "not tested"
-    assert "not defined" in found["silent"].study.reason
+    for name in ("structured", "silent"):
+        assert found[name].study.reason == "there are no errors"
     perfect = judged(few(predicted=few().label[None], source="svhn"))["accuracy"].study
     # Forty resamples can decide one claim and no family.
     assert perfect.effect is not None and perfect.effect.value == 1
@@ -257,7 +258,7 @@ def test_a_variant_that_cannot_be_tested_says_why() -> None:
         ],
     )
     assert {one.reason for one in found.values()} == {
-        "no label is suspected",
+        "one network suspects its own errors alone",
         "there is one network",
         "no attribute of the images is known",
     }
@@ -328,3 +329,17 @@ def test_evidence_on_some_images_keeps_everything_that_belongs_to_them() -> None
     np.testing.assert_allclose(
         part.resamples.mean(part.wrong[0][:, None].astype(float)), expected, rtol=1e-6
     )
+
+
+def test_predictions_alone_test_no_claim_about_a_network() -> None:
+    data = evidence(WORLD, groups=400, repeats=1, resamples=100, seed=0)
+    alone = replace(data, attacked={}, maps={}, random_maps={}, network=None, alone=True)
+    for claims_of in (GENERAL, NOTEBOOK):
+        found = judged(alone, claims_of)
+        reasons = {name: one.study.reason for name, one in found.items() if not one.study.effect}
+        reasons = {k: v for k, v in reasons.items() if found[k].test != "none"}
+        asked = {"persistent", "collapse", "direction", "confident", "connected"}
+        if claims_of is NOTEBOOK:
+            asked |= {"explanations", "explanations-correct", "chance", "connected-digits"}
+        assert {k for k, v in reasons.items() if v == "no network: predictions alone"} == asked
+        assert set(reasons) - asked <= {"accuracy"}

@@ -29,6 +29,16 @@ def test_brightness_contrast_and_sharpness_in_closed_form() -> None:
     assert found["sharpness"] == pytest.approx([0, 2 * 8 / 64, green**2 * (16 + 4) / 64])
 
 
+def test_other_channels_count_by_their_mean() -> None:
+    grey = np.random.default_rng(0).integers(0, 256, (2, 8, 8, 1), dtype=np.uint8)
+    expected = of_pixels(grey.repeat(3, axis=3))
+    for pixels in (grey, grey.repeat(5, axis=3), iter(grey)):
+        for name, values in of_pixels(pixels).items():
+            assert values == pytest.approx(expected[name])
+    mixed = of_pixels(np.stack([grey[..., 0], 255 - grey[..., 0]], axis=-1))
+    assert mixed["brightness"] == pytest.approx([0.5, 0.5])
+
+
 def test_a_table_of_the_evaluated_images_alone(digits: Images) -> None:
     positions = digits.positions("test")[::3]
     (table,) = describe(digits, positions).values()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -24,6 +25,9 @@ from tests.conftest import CPU
         ({"classes": ("a",)}, "2 to 1000 distinct names"),
         ({"classes": ("a", "b") * 5}, "2 to 1000 distinct names"),
         ({"masks": np.zeros((1090, 32, 31), bool)}, "masks must be bool"),
+        ({"attributes": {"age": np.zeros(3)}}, "attribute age must be float64 or text, one per"),
+        ({"attributes": {"age": np.zeros(1090, int)}}, "attribute age must be float64 or text"),
+        ({"files": ("a.png",)}, "files must have one path for each image"),
     ],
 )
 def test_other_forms_are_refused(digits: Images, changes: dict, message: str) -> None:
@@ -41,6 +45,17 @@ def test_the_digest_depends_on_everything(digits: Images) -> None:
     found = {digits.digest(), *(replace(digits, **change).digest() for change in changes)}
     assert len(found) == 1 + len(changes)
     assert replace(digits, pixels=digits.pixels.copy()).digest() == digits.digest()
+    described = replace(digits, attributes={"age": np.zeros(1090)}, notes=("one was left out",))
+    assert described.digest() == digits.digest()
+
+
+def test_pixels_may_be_a_memory_map(digits: Images, tmp_path: Path) -> None:
+    np.save(tmp_path / "pixels.npy", digits.pixels)
+    mapped = replace(digits, pixels=np.load(tmp_path / "pixels.npy", mmap_mode="r"))
+    assert mapped.digest() == digits.digest()
+    (batch,) = batches(mapped, np.array([1000, 3]), device=CPU)
+    (expected,) = batches(digits, np.array([1000, 3]), device=CPU)
+    assert torch.equal(batch.pixels, expected.pixels)
 
 
 def test_an_image_without_a_group_is_its_own(digits: Images) -> None:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from analysis.images import Images, divide, sample
+from analysis.images.split import merged
 from analysis.project.errors import UserError
 from analysis.study import Run, Study
 from tests.conftest import small_study
+from tests.images.conftest import study_of
 
 FOLDS = 5
 
@@ -74,6 +77,47 @@ def test_without_groups_folds_have_the_classes_in_equal_shares(images: Images) -
     assert np.array_equal(np.sort(np.concatenate(parts)), images.positions("test"))
     for part in parts:
         assert abs(np.bincount(images.labels[part]) - expected).max() < 1
+
+
+def test_a_class_with_fewer_images_than_folds_is_in_some_of_them(images: Images) -> None:
+    labels = np.zeros(480, np.int64)
+    labels[:200], labels[200], labels[300:303] = 1, 2, 3
+    rare = replace(images, group=np.full_like(images.group, -1), labels=labels)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        parts = [divide(study(), run, rare)[1] for run in study().runs[:FOLDS]]
+    counts = np.array([np.bincount(labels[part], minlength=4) for part in parts])
+    assert sorted(counts[:, 2]) == [0, 0, 0, 0, 1] and sorted(counts[:, 3]) == [0, 0, 1, 1, 1]
+
+
+def test_the_study_names_the_splits(images: Images) -> None:
+    named = study(images={"source": "svhn-subset", "train": "test", "evaluate": "extra"})
+    fitted, evaluated = divide(named, named.runs[0], images)
+    assert np.array_equal(fitted, images.positions("test"))
+    assert np.array_equal(evaluated, images.positions("extra"))
+    assert set(sample(images, groups=99, seed=0, split="extra")) == set(evaluated)
+    for split, known in (("train", "no image is left"), ("tset", "'train', 'extra', 'test'")):
+        wrong = study(images={"source": "svhn-subset", "evaluate": split})
+        with pytest.raises(UserError, match=f"images.evaluate: .*{known}"):
+            divide(wrong, wrong.runs[0], images)
+
+
+def test_without_training_no_training_images_are_needed(images: Images) -> None:
+    for train in ("train", "none", "extra"):
+        alone = study_of(untrained=True, source="svhn-subset", train=train, evaluate="extra")
+        fitted, evaluated = divide(alone, alone.runs[0], images)
+        assert len(evaluated) == 10 and len(fitted) == (70 if train == "train" else 0)
+
+
+@pytest.mark.parametrize("anew", [False, True])
+def test_splits_are_put_together(images: Images, anew: bool) -> None:
+    together = merged(images, anew=anew)
+    assert set(together.split) == {"all"} and together.index.tolist() == list(range(480))
+    pairs = set(zip(images.split.tolist(), images.group.tolist(), strict=True))
+    known = len(pairs) if anew else len(np.unique(images.group))
+    assert len(np.unique(together.group)) == known
+    unknown = merged(replace(images, group=np.full_like(images.group, -1)), anew=anew)
+    assert (unknown.group == -1).all()
 
 
 def test_more_folds_than_groups_are_refused(images: Images) -> None:

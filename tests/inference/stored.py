@@ -22,6 +22,7 @@ from analysis.results.schemas import (
 from analysis.results.store import Store
 from analysis.study import Study
 from tests.conftest import small_study
+from tests.made_up import duplicates
 
 Tables = dict[str, dict[str, pd.DataFrame]]
 PROVENANCE = {
@@ -54,7 +55,8 @@ def run_tables(
             index = np.flatnonzero(fold == number)
             run = _run(generator, index, group[index], label[index], classes)
             if repeat:
-                run = {name: run[name] for name in run if name not in ("controls", "gradients")}
+                first = ("controls", "gradients", "duplicates")
+                run = {name: run[name] for name in run if name not in first}
             found[f"r{repeat}f{number}"] = run
     return found
 
@@ -109,6 +111,7 @@ def _run(
     size = {"index": index, "attribute": "size", "number": generator.random(len(index))}
     tables = {
         "attributes": pd.DataFrame(size).assign(category=""),
+        "duplicates": duplicates(),
         "predictions": rows.assign(group=group, **predicted(0.2)),
         "attacks": pd.concat(attacks, ignore_index=True),
         "perturbations": pd.DataFrame(

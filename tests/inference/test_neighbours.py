@@ -24,7 +24,7 @@ def numbers(seed: int, read: float) -> Evidence:
     taken = clean.wrong & other
     taken &= np.random.default_rng(seed).random(clean.wrong.shape) < read
     predicted = np.where(taken, clean.label[before], clean.predicted)
-    return replace(clean, predicted=predicted, attributes=places(clean.group, index))
+    return replace(clean, predicted=predicted, attributes=places(clean.group, index), sequence=True)
 
 
 def test_the_share_is_what_counting_gives() -> None:
@@ -58,7 +58,7 @@ def test_by_chance_nothing_is_read_more_often() -> None:
 def test_without_an_order_or_an_error_there_is_no_row() -> None:
     data = numbers(seed=5, read=0.0)
     right = replace(data, predicted=np.stack([data.label, data.label]))
-    for each in (replace(data, attributes={}), right):
+    for each in (replace(data, sequence=False), right):
         table = neighbours.table(each, level=0.95)
         DERIVED_TABLES["neighbours"].validate(table)
         assert table.empty

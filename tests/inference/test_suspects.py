@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.special import softmax
 
 from analysis.inference import suspects
 from analysis.inference.attributes import places
@@ -62,6 +63,7 @@ def test_labels_in_another_order_are_suspected() -> None:
         confidence=np.full(predicted.shape, 0.95),
         index=np.arange(11),
         attributes=places(group, np.arange(11)),
+        sequence=True,
     )
     assert np.flatnonzero(suspects.by_rule(data)["permuted"]).tolist() == [0, 2, 8]
     table = suspects.table(data)
@@ -71,7 +73,7 @@ def test_labels_in_another_order_are_suspected() -> None:
     assert table["predicted"].tolist() == ["3", "1", "9", "7"]
     assert np.flatnonzero(suspects.suspects(data)).tolist() == [0, 2, 5, 8]
     # Without an order there is nothing to be out of.
-    assert suspects.table(replace(data, attributes={}))["index"].tolist() == [5]
+    assert suspects.table(replace(data, sequence=False))["index"].tolist() == [5]
     # Both rules: every repeat reads 123 as 321.
     every = np.repeat(predicted[:1], 3, axis=0)
     rules = suspects.table(replace(data, predicted=every)).set_index("index")["rule"]
@@ -83,3 +85,31 @@ def test_two_repeats_are_not_enough(data: Evidence) -> None:
     table = suspects.table(two)
     DERIVED_TABLES["suspects"].validate(table)
     assert table.empty
+
+
+def test_one_network_suspects_what_it_is_surer_of_than_of_that_label(data: Evidence) -> None:
+    generator = np.random.default_rng(3)
+    count = len(data.label)
+    logits = generator.normal(size=(1, count, 10)).astype(np.float32)
+    logits[0, np.arange(count), data.predicted[0]] += 3
+    shares = softmax(logits[0].astype(float), axis=1)
+    label = np.where(data.label == 4, 5, data.label)
+    one = replace(
+        data,
+        label=label,
+        predicted=logits.argmax(axis=2),
+        logits=logits,
+        confidence=shares.max(axis=1)[None],
+    )
+    mean = [shares[label == k, k].mean() if (label == k).any() else np.inf for k in range(10)]
+    expected = [
+        image
+        for image, (own, best) in enumerate(zip(label, shares.argmax(axis=1), strict=True))
+        if own != best and shares[image, best] >= mean[best]
+    ]
+    table = suspects.table(one)
+    DERIVED_TABLES["suspects"].validate(table)
+    assert table["index"].tolist() == one.index[expected].tolist() and expected
+    assert set(table["rule"]) == {"one network"} and "4" not in set(table["predicted"])
+    # Without them there would be no confident errors, so that is no other choice.
+    assert not suspects.agreed(one).any()

@@ -19,7 +19,7 @@ from analysis.images import Images
 from analysis.networks import tensors, training
 from analysis.networks.classifier import Classifier, build
 from analysis.project.errors import UserError
-from analysis.study import Run, Study
+from analysis.study import Network, Run, Study
 from tests.conftest import CPU, small_study
 
 AUGMENTED = {"rotation": 8, "scale": 0.12, "shift": 0.08, "contrast": 0.3, "inversion": 0.5}
@@ -121,9 +121,10 @@ def test_a_checkpoint_that_does_not_fit_is_refused_in_two_lines(
 
 
 def test_a_diverged_run_keeps_the_epoch_before(digits: Images, tmp_path: Path) -> None:
-    broken = recipe(learning_rate=1.0, stages=[{"size": 32, "epochs": 40}])
-    huge = broken.network.model_copy(update={"std": 1e-45})
-    broken = broken.model_copy(update={"network": huge})
+    broken = recipe(stages=[{"size": 32, "epochs": 40}])
+    assert broken.training is not None
+    steep = broken.training.model_copy(update={"learning_rate": 1e30})
+    broken = broken.model_copy(update={"training": steep})
     with pytest.raises(UserError, match=r"not finite in epoch 1.*diverged.\n.*learning_rate"):
         fit(broken, digits, tmp_path)
     assert list(tmp_path.iterdir()) == []
@@ -161,8 +162,7 @@ def test_images_grow_through_the_stages(
     for settings in ({}, {"augmentation": AUGMENTED}):
         sides.clear()
         fit(recipe(stages=stages, **settings), digits, tmp_path / str(len(settings)))
-        # Before that, the network was tried once at its own size.
-        assert sides[1:] == 2 * [32] + 4 * [48]
+        assert sides == 2 * [32] + 4 * [48]
 
 
 @pytest.mark.parametrize("warmup", [0.0, 0.25, 0.6])
@@ -210,3 +210,55 @@ def test_the_average_is_the_documented_one(
         # Counters are not averaged.
         right = expected[name] if tensor.is_floating_point() else after[-1][name]
         assert torch.allclose(tensor.double(), right, atol=1e-5), name
+
+
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_a_memory_map_is_read_batch_by_batch_and_gives_the_same_weights(
+    digits: Images, tmp_path: Path, channels: int
+) -> None:
+    study = recipe(augmentation=AUGMENTED, stages=[{"size": 32, "epochs": 2}])
+    pixels = np.repeat(digits.pixels[:IMAGES, ..., :1], channels, axis=3)
+    given = {"counts": {"train": IMAGES}, "labels": digits.labels[:IMAGES]}
+    path = tmp_path / "pixels"
+    held = np.memmap(path, dtype=np.uint8, mode="w+", shape=pixels.shape)
+    held[:] = pixels
+    digests = set()
+    for number, each in enumerate((pixels, held)):
+        images = Images.of_splits(pixels=each, classes=digits.classes, **given)
+        found, _ = fit(study, images, tmp_path / str(number))
+        digests.add(tensors.digest(found.state_dict()))
+    assert len(digests) == 1
+    assert found.network.conv1[0].in_channels == channels
+
+
+def test_a_size_that_the_network_does_not_take_is_found_before_training(
+    digits: Images, tmp_path: Path
+) -> None:
+    stages = [{"size": 64, "epochs": 1}, {"size": 72, "epochs": 1}]
+    study = recipe(stages=stages).model_copy(update={"network": Network(model="test_vit", size=64)})
+    with pytest.raises(UserError, match="training.stages: 'test_vit' does not work at 72×72"):
+        fit(study, digits, tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_it_begins_with_the_weights_of_a_file(digits: Images, tmp_path: Path) -> None:
+    source = tmp_path / "start.pth"
+    torch.save(timm.create_model("test_resnet", num_classes=7).state_dict(), source)
+    begun, said = [], []
+    study = recipe(stages=[{"size": 32, "epochs": 2}], learning_rate=1e-9, weight_decay=0.0)
+    network = Network(model="test_resnet", size=32, start=str(source))
+    study = study.model_copy(update={"network": network})
+
+    def stop(row: training.Epoch) -> None:
+        begun.append(row)
+        if len(begun) == 1:
+            raise Stopped
+
+    with pytest.raises(Stopped):
+        fit(study, digits, tmp_path / "run", report=stop, say=said.append)
+    found, _ = fit(study, digits, tmp_path / "run", report=stop, say=said.append)
+    # A run that goes on takes nothing anew.
+    (sentence,) = said
+    assert "tensors taken from start.pth; left as drawn: fc.weight, fc.bias" in sentence
+    expected = torch.load(source)["layer2.0.conv1.weight"]
+    assert torch.allclose(found.network.layer2[0].conv1.weight, expected, atol=1e-6)

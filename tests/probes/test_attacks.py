@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import replace
 
 import numpy as np
@@ -12,12 +13,13 @@ import torch.nn.functional as F
 from art.attacks.evasion import FastGradientMethod
 from art.estimators.classification import PyTorchClassifier
 from scipy.special import softmax
-from torch import Tensor
+from torch import Tensor, nn
 
 from analysis.images import Batch, Images, batches
-from analysis.networks.classifier import Classifier
+from analysis.networks.classifier import Classifier, build
 from analysis.probes import PROBES, Subject, Tables
 from analysis.probes.attacks import art_classifier, descend, loss_gradient, perturbed
+from analysis.project.errors import UserError
 from analysis.results.schemas import FGSM, FGSM_NATIVE, PGD, RANDOM_SIGN, RUN_TABLES
 from analysis.study import Study
 from tests.conftest import CPU, small_study
@@ -205,3 +207,42 @@ def test_probing_is_repeatable_and_leaves_the_network_alone(
         pd.testing.assert_frame_equal(first[name], again[name])
     assert not any(weight.requires_grad for weight in learned.parameters())
     assert not learned.training
+
+
+@pytest.mark.parametrize("channels", [1, 4])
+def test_images_of_other_channels_are_attacked_too(digits: Images, channels: int) -> None:
+    chosen = study(sample=4, steps=2, epsilons=[0, 0.05], sample_epsilons=[0.05])
+    network = build(chosen.network, classes=10, channels=channels, seed=0, device=CPU).eval()
+    pixels = digits.pixels[..., :1].repeat(channels, axis=3)
+    images = replace(digits, pixels=pixels)
+    subject = Subject(chosen, chosen.runs[0], network, images, images.positions("test")[:70])
+    found = probed(subject)
+    for name in TABLES:
+        RUN_TABLES[name].validate(found[name])
+    moved = found["perturbations"].query("measure == 'linf' and resolution == 64")
+    assert moved.query("attack == 'fgsm'")["median"].tolist() == pytest.approx([0.05 * 255])
+
+
+class Detached(nn.Module):
+    """A network whose answer depends on nothing, as far as gradients know."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(10))
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        return pixels.detach().mean(dim=(1, 2, 3))[:, None] * torch.arange(10.0)
+
+
+def test_a_network_without_a_gradient_is_an_error_that_says_so(
+    learned: Classifier, digits: Images, batch: Batch
+) -> None:
+    blind = copy.deepcopy(learned)
+    blind.network = Detached().requires_grad_(False)
+    message = r"attacks: 'test_resnet' has no gradient to follow; leave out \[attacks\]: Runtime"
+    for attacked in (
+        lambda: loss_gradient(art_classifier(blind), batch.pixels, batch.labels),
+        lambda: descend(art_classifier(blind), batch.pixels, batch.labels, epsilon=0.1, steps=1),
+    ):
+        with pytest.raises(UserError, match=message):
+            attacked()

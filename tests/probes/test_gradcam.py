@@ -8,7 +8,8 @@ from torch import Tensor
 
 from analysis.images import Batch, Images, batches
 from analysis.networks.classifier import Classifier, build
-from analysis.probes.gradcam import check_layers, grad_cam
+from analysis.probes.gradcam import grad_cam
+from analysis.probes.layers import check_layers
 from analysis.project.errors import UserError
 from analysis.study import Network
 from tests.conftest import CPU
@@ -30,7 +31,7 @@ def by_the_paper(classifier: Classifier, pixels: Tensor, target: Tensor, stage: 
     network = classifier.network
     maps = []
     for image, digit in zip(pixels, target, strict=True):
-        value = (image.unsqueeze(0) - classifier.mean) / classifier.std
+        value = (image.unsqueeze(0) - 0.5) / 0.5
         for name in STAGES:
             value = getattr(network, name)(value)
             if name == stage:
@@ -64,7 +65,7 @@ def test_a_layer_may_be_a_convolution_inside_a_block(learned: Classifier, batch:
     """As in the original: before normalisation, the shortcut and a ReLU that works in place."""
     pixels, target = learned.resize(batch.pixels[:6]), torch.tensor([3, 0, 9, 5, 1, 7])
     block = learned.network.layer2[0]
-    value = (pixels - learned.mean) / learned.std
+    value = (pixels - 0.5) / 0.5
     for name in STAGES[:-3]:
         value = getattr(learned.network, name)(value)
     shortcut = block.downsample(value)

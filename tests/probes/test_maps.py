@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from analysis.images import Batch, Images, batches
 from analysis.networks.classifier import Classifier, build
 from analysis.probes import PROBES, Subject, Tables
 from analysis.probes.gradcam import grad_cam
-from analysis.probes.maps import IMAGES_FOR_STATISTICS, randomised
+from analysis.probes.maps import IMAGES_FOR_STATISTICS, default_layers, randomised
 from analysis.probes.measures import distributions, doubled, measures, widened
 from analysis.results.schemas import RANDOM, RUN_TABLES, TRAINED
 from analysis.study import Network
@@ -32,7 +33,7 @@ def subject(learned: Classifier, digits: Images) -> Subject:
 @pytest.fixture(scope="module")
 def network(subject: Subject) -> Classifier:
     few = subject.batches(subject.positions[:IMAGES_FOR_STATISTICS])
-    return randomised(STUDY.network, few, classes=10, seed=STUDY.runs[0].seed, device=CPU)
+    return randomised(subject.classifier, few, seed=STUDY.runs[0].seed)
 
 
 @pytest.fixture(scope="module")
@@ -141,24 +142,23 @@ def test_nothing_is_left_of_what_was_learned_or_of_where_training_began(
                 assert abs(np.corrcoef(pair)[0, 1]) < 5 / np.sqrt(weight.numel()), name
 
 
-def test_the_seed_decides_and_nothing_else_is_touched(digits: Images) -> None:
+def test_the_seed_decides_and_nothing_else_is_touched(learned: Classifier, digits: Images) -> None:
     state = torch.random.get_rng_state()
     first, again, other = (
-        randomised(STUDY.network, few(digits), classes=10, seed=seed, device=CPU).state_dict()
-        for seed in (4, 4, 5)
+        randomised(learned, few(digits), seed=seed).state_dict() for seed in (4, 4, 5)
     )
     assert torch.equal(torch.random.get_rng_state(), state)
     assert all(torch.equal(first[name], again[name]) for name in first)
     assert not torch.equal(first["network.fc.weight"], other["network.fc.weight"])
 
 
-def test_statistics_are_the_mean_over_the_batches(digits: Images) -> None:
+def test_statistics_are_the_mean_over_the_batches(learned: Classifier, digits: Images) -> None:
     parts = list(batches(digits, digits.positions("test")[:20], device=CPU, size=8))
-    found = randomised(STUDY.network, parts, classes=10, seed=0, device=CPU)
+    found = randomised(learned, parts, seed=0)
     means, variances = [], []
     with torch.no_grad():
         for part in parts:
-            pixels = (found.resize(part.pixels) - found.mean) / found.std
+            pixels = (found.resize(part.pixels) - 0.5) / 0.5
             output = found.network.conv1[0](pixels)
             means.append(output.mean(dim=(0, 2, 3)))
             variances.append(output.var(dim=(0, 2, 3)))
@@ -170,6 +170,74 @@ def test_statistics_are_the_mean_over_the_batches(digits: Images) -> None:
 
 def test_no_block_is_left_out(digits: Images) -> None:
     """timm's own beginning has a last scale of zero in each block of a ResNet."""
-    model = Network(model="resnet18", size=32)
-    found = randomised(model, few(digits, 4), classes=10, seed=0, device=CPU)
+    begun = build(Network(model="resnet18", size=32), classes=10, seed=0, device=CPU)
+    found = randomised(begun, few(digits, 4), seed=0)
     assert (found.network.layer1[0].bn2.weight == 1).all()
+
+
+OWN = """
+import torch
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self, classes):
+        super().__init__()
+        self.patches, self.head = nn.Conv2d(3, 8, 8, stride=8), nn.Linear(8, classes)
+        self.places = nn.Parameter(torch.arange(8.0).view(8, 1, 1))
+        self.fixed = nn.Parameter(torch.arange(8.0).view(8, 1, 1), requires_grad=False)
+        # As if these had been learned.
+        self.head.weight.data.fill_(7)
+
+    def forward(self, pixels):
+        output = self.patches(pixels) + self.places + self.fixed
+        return self.head(output.mean((2, 3)))
+"""
+
+
+def test_nothing_learned_is_left_in_a_network_of_one_s_own(digits: Images, tmp_path: Path) -> None:
+    """Without ``reset_parameters``, weights keep their values and lose their order."""
+    (tmp_path / "own_random.py").write_text(OWN)
+    network = Network(model="python:own_random:Net", size=32)
+    begun = build(network, classes=10, seed=0, device=CPU, folder=tmp_path)
+    found = randomised(begun, few(digits), seed=0).network
+    assert (found.head.weight != 7).all()
+    assert not torch.equal(found.places, begun.network.places)
+    assert torch.equal(found.places.flatten().sort().values, torch.arange(8.0))
+    assert torch.equal(found.fixed, begun.network.fixed)
+
+
+@pytest.mark.parametrize(
+    ("model", "scale"),
+    [
+        ("test_vit", "blocks.0.ls1.gamma"),
+        ("test_convnext", "stages.0.blocks.0.gamma"),
+        ("cait_xxs24_224", "blocks.0.gamma_1"),
+        ("test_nfnet", None),
+    ],
+)
+def test_blocks_of_other_families_count_as_well(
+    digits: Images, model: str, scale: str | None
+) -> None:
+    """Their scales begin near zero, and there is no BatchNorm to gather statistics for."""
+    arguments = {"init_values": 1e-5} if model == "test_vit" else {}
+    arguments |= {"depth": 2} if model.startswith("cait") else {}
+    network = Network.model_validate({"model": model, "size": 64, "arguments": arguments})
+    found = randomised(build(network, classes=10, seed=0, device=CPU), few(digits), seed=0)
+    if scale is not None:
+        assert (found.network.get_parameter(scale) == 1).all()
+    (batch,) = few(digits)
+    assert found(batch.pixels).isfinite().all() and found(batch.pixels).std() > 1e-3
+    (layer,) = default_layers(found)
+    target = torch.arange(8)
+    maps = grad_cam(found, found.resize(batch.pixels), layer=layer, target=target, positive=False)
+    assert maps.isfinite().all() and maps.any()
+
+
+def test_without_layers_in_the_study_one_is_chosen(subject: Subject) -> None:
+    chosen = replace(
+        subject, study=small_study(maps={}, attacks={"epsilons": [0, 0.02], "sample": 20})
+    )
+    chosen = replace(chosen, positions=chosen.positions[:20])
+    found = PROBES["maps"](chosen, PROBES["predictions"](chosen, {}))
+    # Of this network layer4 is 2×2.
+    assert set(found["maps"]["layer"]) == set(found["mean_maps"]["layer"]) == {"layer3"}

@@ -12,12 +12,24 @@ from analysis.probes.perturbations import changes, compare, summarised
 from analysis.results.schemas import RUN_TABLES
 
 
-def noise(count: int = 4, side: int = 16, seed: int = 0) -> Tensor:
-    return torch.rand(count, 3, side, side, generator=torch.Generator().manual_seed(seed))
+def noise(count: int = 4, side: int = 16, seed: int = 0, channels: int = 3) -> Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    return torch.rand(count, channels, side, side, generator=generator)
 
 
 def signs(like: Tensor) -> Tensor:
     return torch.randn(like.shape, generator=torch.Generator().manual_seed(9)).sign()
+
+
+@pytest.mark.parametrize("channels", [1, 5])
+def test_every_channel_counts_alike(channels: int) -> None:
+    before, after = noise(seed=1, channels=channels), noise(seed=2, channels=channels)
+    found = compare(before, after)
+    single = [compare(before[:, [n]], after[:, [n]]) for n in range(channels)]
+    assert found["ssim"] == pytest.approx(np.mean([each["ssim"] for each in single], axis=0))
+    assert found["rms"] ** 2 == pytest.approx(
+        np.mean([each["rms"] ** 2 for each in single], axis=0)
+    )
 
 
 def test_an_image_equals_itself() -> None:

@@ -147,6 +147,15 @@ def test_panels_are_what_art_and_grad_cam_give(learned: Classifier, digits: Imag
     assert np.array_equal(np.stack([decoded(one) for one in drawn["clean"]]), tinted[960:972])
 
 
+@pytest.mark.parametrize("channels", [1, 2, 3, 5])
+def test_images_are_grey_or_have_their_first_three_channels(channels: int) -> None:
+    pixels = torch.rand(channels, 6, 9, generator=torch.Generator().manual_seed(channels))
+    found = decoded(drawing.png(pixels))
+    assert found.shape == ((6, 9, 3) if channels >= 3 else (6, 9))
+    expected = 255 * (pixels[:3].permute(1, 2, 0) if channels >= 3 else pixels[0])
+    np.testing.assert_allclose(found, expected, atol=0.51)
+
+
 def test_a_map_that_is_zero_everywhere_is_not_drawn() -> None:
     assert drawing.veil(torch.zeros(4, 4), (8, 6)) is None
 
@@ -192,6 +201,7 @@ def test_what_is_missing_or_not_allowed_is_an_error(
     hidden = study.images.model_copy(update={"show": False})
     for changes, message in (
         ({"images": hidden}, r"must not be shown.*\n.*images\.show"),
+        ({"attacks": None}, r"needs \[attacks\] and \[maps\]"),
         ({"name": "empty"}, r"no complete repeat yet.*\n.*analysis run empty"),
     ):
         with pytest.raises(UserError, match=message):

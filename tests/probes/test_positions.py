@@ -67,6 +67,27 @@ def test_rows_and_columns_have_positions_of_their_own() -> None:
     assert columns == pytest.approx(np.arange(68) - 4)
 
 
+@pytest.mark.parametrize("channels", [1, 5])
+def test_positions_do_not_depend_on_the_channels(channels: int) -> None:
+    network = Network(model="test_resnet", size=64)
+    classifier = build(network, classes=10, channels=channels, seed=0, device=CPU)
+    for found in cell_positions(classifier, "layer2.0"):
+        assert found == pytest.approx(8 * np.arange(8))
+
+
+def test_cells_that_see_the_whole_input_have_patches_of_equal_size() -> None:
+    """A gate between all positions, in a layer that is otherwise a convolution."""
+    classifier = build(Network(model="test_resnet", size=64), classes=10, seed=0, device=CPU)
+
+    class Mixed(nn.Module):
+        def forward(self, cells: torch.Tensor) -> torch.Tensor:
+            return cells + cells.mean(dim=(2, 3), keepdim=True)
+
+    classifier.network.maxpool = nn.Sequential(classifier.network.maxpool, Mixed())
+    for found in cell_positions(classifier, "maxpool"):
+        assert found == pytest.approx(4 * np.arange(len(found)) + 1.5)
+
+
 @pytest.mark.parametrize("first", [0, 3.5, 11])
 def test_maps_are_interpolated_between_centres_and_held_outside(first: float) -> None:
     generator = torch.Generator().manual_seed(0)

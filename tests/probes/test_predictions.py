@@ -17,7 +17,7 @@ from analysis.project.errors import UserError
 from analysis.results.schemas import RUN_TABLES
 from tests.conftest import CPU, small_study
 
-STUDY = small_study()
+STUDY = small_study(corruptions={})
 
 
 @pytest.fixture(scope="module")

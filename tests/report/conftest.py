@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from analysis import pipeline
+from analysis import derivation
 from analysis.project import paths
 from analysis.results import status, store
 from report.page import Execution
@@ -21,6 +21,7 @@ HOSTILE = (
     "=SUM(A1)\n---\nx: y",
 )
 ALL = tuple(status.ANALYSES)
+PREDICTED = ("attributes", "duplicates", "predictions")
 
 
 @pytest.fixture(scope="session")
@@ -33,15 +34,16 @@ def papers(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Paper]:
         *,
         analyses: tuple[str, ...] = ALL,
         text: str = "",
+        study: str = made_up.STUDY,
         printed: bool = False,
     ) -> Paper:
-        key = (classes, analyses, text)
+        key = (classes, analyses, text + study)
         if key not in made:
             folder = tmp_path_factory.mktemp("results")
             # Set for this alone: other tests of the process read the committed results.
             with pytest.MonkeyPatch.context() as patch:
                 patch.setenv("FAILURE_MODES_RESULTS", str(folder))
-                made[key] = _derived(folder, classes, analyses=analyses, text=text)
+                made[key] = _derived(folder, classes, analyses=analyses, text=text + study)
         return Paper(made[key], Execution(print=printed, study="made"))
 
     return paper
@@ -50,13 +52,13 @@ def papers(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Paper]:
 def _derived(
     folder: Path, classes: int | tuple[str, ...], *, analyses: tuple[str, ...], text: str
 ) -> store.Derived:
-    study = made_up.made_up_study(folder, text + made_up.STUDY)
+    study = made_up.made_up_study(folder, text)
     count = classes if isinstance(classes, int) else len(classes)
     found = made_up.filled(study, classes=count, images=max(60, 4 * count), analyses=analyses)
     if not isinstance(classes, int):
         for record in list(found.runs.values()):
             found.write_run(record.model_copy(update={"classes": classes}))
-    pipeline.derive(found, say=lambda line: None)
+    derivation.derive(found, say=lambda line: None)
     return store.derived(study.name)
 
 

@@ -12,7 +12,7 @@ from analysis.project.errors import UserError
 from report import paper as papers_module
 from report.numbers import claims
 from report.paper import SECTIONS
-from tests.report.conftest import ALL, HOSTILE
+from tests.report.conftest import ALL, HOSTILE, PREDICTED
 
 NAMES = sorted(path.stem for path in SECTIONS.glob("*.md"))
 OWN = """
@@ -32,7 +32,13 @@ def prose(text: str) -> str:
 
 @pytest.mark.parametrize(
     ("classes", "analyses", "printed"),
-    [(2, ALL, False), (3, ALL[:2], True), (3, ALL[:3], False), (10, ALL, True), (100, ALL, False)],
+    [
+        (2, ALL, False),
+        (3, PREDICTED, True),
+        (3, (*PREDICTED, "maps"), False),
+        (10, ALL, True),
+        (100, ALL, False),
+    ],
 )
 def test_every_section_is_printed_whatever_was_measured(papers, classes, analyses, printed):
     text = whole(papers(classes, analyses=analyses, printed=printed))
@@ -44,6 +50,40 @@ def test_every_section_is_printed_whatever_was_measured(papers, classes, analyse
     blocks = re.findall(r"^```\{=(\w+)\}$", text, re.MULTILINE)
     assert set(blocks) == {"typst" if printed else "html"}
     assert ("80 are left out" in text) == (classes == 100)
+
+
+GIVEN = """
+title = "A network that was given"
+images = { source = "folder", path = "things", size = 64, evaluate = "all" }
+network = { model = "python:mine.models:build", weights = "kept/w.safetensors", size = 64 }
+bootstrap = { resamples = 100 }
+"""
+TUNED = """
+title = "A network that was fine-tuned"
+images = { source = "folder", path = "things", size = 64, evaluate = "all", folds = 2 }
+network = { model = "test_resnet", start = "kept/imagenet.safetensors", size = 64 }
+training = { learning_rate = 1e-3, stages = [{ size = 64, epochs = 2 }] }
+bootstrap = { resamples = 100 }
+"""
+
+
+def test_a_network_that_was_given_was_not_trained_here(papers):
+    text = prose(whole(papers(study=GIVEN))).replace("\\", "")
+    assert not re.findall(r"(?i)\bnan\b|\bNone\b|scratch|AdamW|timm|test split|recipe\b", text)
+    assert "The network that the function mine.models:build makes is evaluated as it is" in text
+    assert "with the weights of w.safetensors; nothing is trained here" in text
+    assert "each predicted by 1 network that was not trained here" in text
+    assert "The study has no attacks and no Grad-CAM maps" in text
+    assert "Claims that need more were not tested: accuracy collapses" in text
+    assert "Whether the network was trained on images that it is evaluated on" in text
+
+
+def test_a_network_that_was_fine_tuned_began_with_the_weights_of_a_file(papers):
+    text = prose(whole(papers(study=TUNED))).replace("\\", "")
+    assert "A test_resnet from timm [@wightman2019] is fine-tuned with AdamW" in text
+    assert "beginning with the weights of imagenet.safetensors" in text
+    assert "The 60 images are evaluated by 2-fold cross-validation" in text
+    assert not re.findall(r"(?i)\bnan\b|\bNone\b|scratch|test split|always trained on", text)
 
 
 def test_without_published_results_nothing_is_said_of_an_original(papers):
@@ -62,7 +102,7 @@ def test_hostile_class_names_are_text_and_nothing_else(papers, printed):
 
 
 def test_a_study_with_a_claim_of_its_own_reports_it(papers):
-    paper = papers(3, text=OWN, analyses=ALL[:2])
+    paper = papers(3, text=OWN, analyses=PREDICTED)
     assert len(paper.claims) == 1
     text = paper.section("introduction").replace("\\", "")
     assert "overall accuracy is high (claimed: more than 50.0%)" in text and "1 claim " in text
@@ -105,7 +145,7 @@ def test_the_report_knows_every_test():
 
 def test_metadata_holds_no_shortcode_and_ends_no_attribute(papers):
     text = """paper = { subtitle = '{{< x >}}" y', keywords = ['"><b>'] }\n"""
-    front = papers(3, text=text, analyses=ALL[:2]).front_matter()
+    front = papers(3, text=text, analyses=PREDICTED).front_matter()
     found = yaml.safe_load(front.strip("-\n"))
     # Quarto joins escaped braces, so something else has to keep them apart.
     assert found["subtitle"] == "\\{\u2060\\{\\< x \\>\\}\u2060\\}” y"

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from pandera.errors import SchemaError
 
-from analysis import pipeline
+from analysis import derivation
 from analysis.project import files, paths
 from analysis.project.errors import UserError
 from analysis.results import store as stores
@@ -26,6 +26,9 @@ from analysis.results.status import ANALYSES
 from analysis.results.store import CLAIMS, RUN, Store
 from analysis.study import Study
 from tests.made_up import STUDY, add_run, filled, history, made_up_study
+
+# What the study of these tests asks for.
+MEASURED = {name: kind for name, kind in ANALYSES.items() if name != "corruptions"}
 
 
 @pytest.fixture(autouse=True)
@@ -83,6 +86,7 @@ def test_repeats_that_are_predicted_alone_are_shown_until_one_is_complete(folder
     assert opened.state(first) == {
         "training": "done",
         "attributes": "missing",
+        "duplicates": "missing",
         "predictions": "done",
         "maps": "missing",
         "attacks": "missing",
@@ -93,7 +97,7 @@ def test_repeats_that_are_predicted_alone_are_shown_until_one_is_complete(folder
 @pytest.mark.parametrize(
     ("old", "new", "stale"),
     [
-        ("epochs = 2", "epochs = 3", ["training", *ANALYSES]),
+        ("epochs = 2", "epochs = 3", ["training", *MEASURED]),
         ("size = 64 }\ntraining", "size = 32 }\ntraining", ["training"]),
         ('"layer2.0", "layer1.0"', '"layer2.0"', ["maps"]),
         ("native_epsilons = [0.015]", "native_epsilons = [0.02]", ["attacks", "controls"]),
@@ -123,7 +127,7 @@ def test_other_weights_make_every_analysis_of_the_network_stale(folder: Path) ->
     again = Store.open(opened.study)
     assert again.state(opened.study.runs[0]) == {
         "training": "done",
-        **{name: "stale" if kind.network else "done" for name, kind in ANALYSES.items()},
+        **{name: "stale" if kind.network else "done" for name, kind in MEASURED.items()},
     }
 
 
@@ -144,7 +148,7 @@ def damage(path: Path, how: str) -> None:
 def test_damage_to_any_file_is_found_and_named(folder: Path, how: str) -> None:
     study = made_up_study(folder)
     opened = filled(study)
-    pipeline.derive(opened, say=lambda line: None)
+    derivation.derive(opened, say=lambda line: None)
     for path in sorted(opened.folder.rglob("*")):
         if not path.is_file() or path.name == stores.LOCK:
             continue
@@ -269,14 +273,14 @@ def test_a_run_whose_tables_do_not_fit_together_is_refused(
         verification.check_all(again)
     assert "r0f0" in str(error.value) or "Repeat 0" in str(error.value)
     with pytest.raises(UserError):
-        pipeline.derive(again, say=lambda line: None)
+        derivation.derive(again, say=lambda line: None)
 
 
 def test_runs_of_different_images_are_not_put_together(folder: Path) -> None:
     opened = filled(made_up_study(folder))
     opened.write_run(opened.runs["r1f0"].model_copy(update={"images": "2" * 64}))
     with pytest.raises(UserError, match="different images"):
-        pipeline.derive(Store.open(opened.study), say=lambda line: None)
+        derivation.derive(Store.open(opened.study), say=lambda line: None)
 
 
 def test_a_stranger_in_the_folder_is_named(folder: Path) -> None:
@@ -323,7 +327,7 @@ def write_and_die(study: Study, steps: int) -> None:
     die_after(steps)
     opened = Store.open(study)
     add_run(opened, study.runs[0], weights="7" * 64)
-    pipeline.derive(opened, say=lambda line: None)
+    derivation.derive(opened, say=lambda line: None)
 
 
 def state_of(study: Study) -> tuple[str, str]:
@@ -356,7 +360,7 @@ def kill_before_each_step(folder: str) -> list[tuple[str, str]]:
 def test_a_kill_before_any_step_leaves_the_old_results_or_the_new(folder: Path) -> None:
     study = made_up_study(folder)
     opened = filled(study)
-    pipeline.derive(opened, say=lambda line: None)
+    derivation.derive(opened, say=lambda line: None)
     old = state_of(study)
     shutil.copytree(opened.folder, folder / "saved")
     # In another process, which has no threads that a fork would lose.

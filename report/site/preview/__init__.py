@@ -55,7 +55,8 @@ def configuration(project: Path, profile: str | None) -> dict[str, Any]:
     config: dict[str, Any] = {"project": {}, "website": {}}
     config |= _settings(project / "_quarto.yml")
     known = {path.stem.removeprefix("_quarto-") for path in project.glob("_quarto-*.yml")}
-    names = profile or os.environ.get("QUARTO_PROFILE")
+    default = config.get("profile", {}).get("default")
+    names = profile or os.environ.get("QUARTO_PROFILE") or default
     for name in reversed(names.split(",") if names else []):
         if name not in known:
             raise PreviewError(
@@ -146,6 +147,11 @@ def _render(
     command += [f"--to={'html' if to == 'html' else 'typst-citations'}", f"--output={output}"]
     command += ["--toc"] if metadata.get("toc") else []
     command += [f"--lua-filter={HERE / 'preview.lua'}", "--citeproc"]
+    filters = [
+        item["path"] if isinstance(item, dict) else item
+        for item in _listed(metadata.pop("filters", None))
+    ]
+    command += [f"--lua-filter={project / name}" for name in filters]
     cited = _listed(metadata.pop("bibliography", None))
     command += [f"--bibliography={project / name}" for name in cited]
     block = json.dumps(metadata, default=str, ensure_ascii=False)  # for JSON is YAML

@@ -59,3 +59,27 @@ def test_a_module_and_what_it_imports_become_one_script_with_its_own_names(tmp_p
 def test_a_module_of_another_form_stays_one(tmp_path, text):
     (tmp_path / "main.js").write_text(text)
     assert plain(tmp_path / "main.js") is None
+
+
+def test_a_page_with_a_title_of_its_own_has_it_everywhere_and_no_author():
+    tags = (
+        '<meta property="og:title" content="Ours – Site"><meta name="twitter:title" content="Ours">'
+        '<meta name="citation_title" content="Ours"><meta name="citation_author" content="Us">\n'
+    )
+    ours, theirs = (f'{tags}<h1 class="title">{title}</h1>' for title in ("Ours", "A &amp; b"))
+    assert described(ours) == ours
+    page = described(theirs)
+    assert "Ours" not in page and "citation_author" not in page
+    assert 'content="A &amp; b – Site">' in page and page.count("A &amp; b") == 4
+    assert described(page) == page
+
+
+def test_only_references_that_a_page_has_are_named_in_its_metadata(tmp_path):
+    tag = (
+        '<meta name="citation_reference" content="citation_title={};,citation_author=Some One;">\n'
+    )
+    both = tag.format("On Numbers: Grad-CAM") + tag.format("Of Streets")
+    listed = "“<span>On</span> numbers: Grad-<em>CAM</em>.” <em>Journal</em>"
+    page = f'{both}<div id="refs"><div class="csl-entry">{listed}</div></div>'
+    found = finished(page, folder=tmp_path)
+    assert "On Numbers" in found and "Of Streets" not in found

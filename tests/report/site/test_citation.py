@@ -73,3 +73,13 @@ def test_hostile_titles_are_text_in_the_citation(derived):
     for text in (sentence, citation.colophon(derived)):
         assert "<b>" not in text and "](javascript" not in text
     assert entry.count("{") == entry.count("}")
+
+
+def test_the_report_of_another_study_has_its_own_title_and_none_of_the_authors(derived):
+    assert citation.title(derived) == ""
+    mine = write_results(name="mine-2", title="My {{< x >}} things")
+    assert citation.title(mine) == "My {{< x >}} things"
+    text = citation.citation(mine)
+    assert "contributors" not in text and "CC BY" not in text and "author" not in text
+    assert "@misc{mine22026," in text and "{{<" not in text
+    assert "*My \\{\\{\\< x \\>\\}\\} things\\: A subtitle* (2026)" in text

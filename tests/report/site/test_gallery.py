@@ -27,7 +27,7 @@ def table(**changes: object) -> pd.DataFrame:
 
 def shown(**changes: object) -> str:
     (row,) = table(**changes).itertuples()
-    return figure(row, epsilon=0.015)
+    return figure(row, epsilon=0.015, split="test")
 
 
 @pytest.fixture

@@ -1,0 +1,1 @@
+"""Photos of any shape and kind, as pixels of one form."""

@@ -1,0 +1,45 @@
+"""The form of a study: a TOML file, read into one validated, frozen object."""
+
+from analysis.study.reading import load, names
+from analysis.study.sections import (
+    NAME,
+    Attacks,
+    Augmentation,
+    Bootstrap,
+    Change,
+    Corruptions,
+    Count,
+    Images,
+    Line,
+    Maps,
+    Network,
+    Paper,
+    Paragraph,
+    Predictions,
+    Share,
+    Training,
+)
+from analysis.study.study import Run, Study
+
+__all__ = [
+    "NAME",
+    "Attacks",
+    "Augmentation",
+    "Bootstrap",
+    "Change",
+    "Corruptions",
+    "Count",
+    "Images",
+    "Line",
+    "Maps",
+    "Network",
+    "Paper",
+    "Paragraph",
+    "Predictions",
+    "Run",
+    "Share",
+    "Study",
+    "Training",
+    "load",
+    "names",
+]

@@ -1,0 +1,82 @@
+"""Read a study from its file."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from analysis.project import paths
+from analysis.project.errors import UserError, nearest
+from analysis.project.forms import problem
+from analysis.study.study import Study
+
+# A study file is written by a person; a larger file is not one.
+_LARGEST_FILE = 1_000_000
+
+
+def names() -> list[str]:
+    """Return the names of the project's own studies."""
+    return sorted(path.stem for path in paths.STUDIES.glob("*.toml"))
+
+
+def load(name: str | Path) -> Study:
+    """Read a study by its name, or from a path that ends in ``.toml``.
+
+    Raises ``UserError`` for an unknown study, an unknown key (with the nearest known one), a value
+    out of range, and a file that is not TOML.
+    """
+    path = Path(name)
+    if path.suffix != ".toml":
+        path = paths.STUDIES / f"{name}.toml"
+        known = str(name) in names()
+    else:
+        # Unlike Path.is_file, it is false for a name that no file system can hold.
+        known = os.path.isfile(path)
+    if not known:
+        likely = nearest(str(name)[:100], names())
+        raise UserError(f"There is no study {str(name)[:100]!r}; the nearest is {likely!r}.")
+    if path.stem in names() and path.resolve() != (paths.STUDIES / path.name).resolve():
+        raise UserError(
+            f"{path} has the name of one of the project's studies, whose results it would share.\n"
+            "Give the file another name."
+        )
+    return read(_text(path), name=path.stem, folder=path.resolve().parent)
+
+
+def read(text: str, *, name: str, folder: Path) -> Study:
+    """Return the study that a text in TOML says; its relative paths start from ``folder``.
+
+    Raises ``UserError`` as ``load`` does.
+    """
+    content = _parsed(text, name)
+    if "name" in content:
+        raise UserError(f"{name}.toml: 'name' is the name of the file, and is not written in it.")
+    try:
+        study = Study.model_validate({"name": name, **content})
+    except ValidationError as error:
+        raise UserError(f"{name}.toml: {problem(error, Study)}") from None
+    study._folder = folder
+    return study
+
+
+def _text(path: Path) -> str:
+    if path.stat().st_size > _LARGEST_FILE:
+        raise UserError(f"{path.name} is larger than {_LARGEST_FILE:,} bytes, so it is no study.")
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path.name} is not valid TOML: {str(error)[:200]}") from None
+
+
+def _parsed(text: str, name: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(text)
+    except RecursionError:
+        raise UserError(f"{name}.toml is nested too deeply.") from None
+    # A number of too many digits is a plain ValueError.
+    except ValueError as error:
+        raise UserError(f"{name}.toml is not valid TOML: {str(error)[:200]}") from None

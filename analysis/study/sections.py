@@ -1,0 +1,340 @@
+"""The sections of a study file, each with its keys, their bounds and their defaults."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field, Strict, field_validator, model_validator
+
+from analysis.project.forms import Section
+
+# A name becomes a folder on any system, so it is plain and none of those that Windows keeps.
+NAME = re.compile(r"(?!(?:con|prn|aux|nul|com\d|lpt\d)(?:\.|$))[a-z0-9][a-z0-9_.-]{0,63}", re.I)
+# What a network's weights are, unless a file has them.
+TRAIN, PRETRAINED = "train", "pretrained"
+
+
+def _plain(text: str) -> str:
+    if any(ord(letter) < 32 and letter != "\n" for letter in text):
+        raise ValueError("must not contain control characters")
+    return text
+
+
+Count = Annotated[int, Strict(), Field(ge=1, le=10_000_000)]
+Seed = Annotated[int, Strict(), Field(ge=0, lt=2**31)]
+Side = Annotated[int, Strict(), Field(ge=8, le=4096)]
+Value = str | int | float | bool
+Arguments = dict[str, Value | list[Value]]
+Share = Annotated[float, Field(ge=0, le=1)]
+Line = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_plain)]
+FileName = Annotated[str, Field(min_length=1, max_length=1000), AfterValidator(_plain)]
+Paragraph = Annotated[str, Field(max_length=5000), AfterValidator(_plain)]
+
+
+class Drawn(Section):
+    """How many images ``streetdigits`` draws for each split."""
+
+    train: Count
+    test: Count
+
+
+# Keys of a source, without which it has no images; no other source has them.
+_NEEDED = {
+    "streetdigits": {"draw"},
+    "folder": {"path"},
+    "torchvision": {"dataset"},
+    "arrays": {"path"},
+    "python": {"function"},
+}
+# Sources of images that may have any size; of a function they may have one already.
+_ANY_SIZE = ("folder", "torchvision", "python")
+
+
+class Images(Section):
+    """Which images, and how they are divided.
+
+    ``source`` is one of the project's own, or
+
+    - ``folder``: class folders below ``path``, with or without split folders above them;
+    - ``torchvision``: the data set of that class of ``torchvision.datasets``, with ``arguments``;
+    - ``arrays``: an .npz file at ``path`` (see ``analysis.images.arrays``);
+    - ``python``: ``function``, written as ``package.module:function``, called with ``arguments``
+      (see ``analysis.images.python``);
+    - ``predictions``: none, in a study of predictions alone.
+
+    Photos of any shape are stored ``size`` pixels wide and high, RGB or, with ``channels = 1``,
+    grey: their middle (``crop``), with borders (``pad``) or distorted (``stretch``). ``damaged``
+    says whether a file that cannot be read stops the study or is left out. ``attributes`` is a CSV
+    file with a column ``file``, relative to ``path``, or ``index``.
+
+    The split ``evaluate`` is evaluated; ``all`` is every image of every split. With one fold,
+    networks are trained on the split ``train``; with more, each fold of the evaluated images is
+    predicted by a network trained on all other images. Folds keep images of one group together.
+    ``noun`` is what a class is called in the paper, and ``show`` allows single images on published
+    pages. With ``sequence`` the images of one group are in reading order, as the digits of a house
+    number are.
+    """
+
+    source: Literal[
+        "svhn",
+        "svhn-subset",
+        "streetdigits",
+        "folder",
+        "torchvision",
+        "arrays",
+        "python",
+        "predictions",
+    ]
+    draw: Drawn | None = None
+    path: FileName | None = None
+    dataset: Annotated[str, Field(pattern=r"^[A-Za-z_]\w{0,99}$")] | None = None
+    function: Line | None = None
+    arguments: Arguments = {}
+    size: Side | None = None
+    fit: Literal["crop", "pad", "stretch"] = "crop"
+    channels: Literal[1, 3] = 3
+    damaged: Literal["stop", "skip"] = "stop"
+    attributes: FileName | None = None
+    train: Line = "train"
+    evaluate: Line = "test"
+    folds: Annotated[int, Strict(), Field(ge=1, le=1000)] = 1
+    noun: Line = "class"
+    nouns: Line = "classes"
+    show: bool = False
+    sequence: bool = False
+
+    @model_validator(mode="after")
+    def _keys_of_the_source(self) -> Images:
+        if self.source == "streetdigits" and self.draw is None:
+            raise ValueError("streetdigits needs draw")
+        needed = _NEEDED.get(self.source, set())
+        for key in sorted(needed):
+            if getattr(self, key) is None:
+                raise ValueError(f"source {self.source!r} needs {key}")
+        allowed = needed | ({"arguments"} if self.source in ("torchvision", "python") else set())
+        allowed |= {"size", "fit", "channels"} if self.source in _ANY_SIZE else set()
+        allowed |= {"damaged"} if self.source == "folder" else set()
+        allowed |= {"attributes"} if self.source in ("folder", "arrays") else set()
+        for key in ("draw", "path", "dataset", "function", "arguments", "size", "attributes"):
+            if key not in allowed and getattr(self, key):
+                raise ValueError(f"source {self.source!r} has no {key}")
+        if self.source in ("folder", "torchvision") and self.size is None:
+            raise ValueError(f"source {self.source!r} needs size")
+        return self
+
+
+Channels = Annotated[tuple[Share, ...], Field(min_length=1, max_length=64)]
+Scales = Annotated[
+    tuple[Annotated[float, Field(ge=1e-3, le=1)], ...], Field(min_length=1, max_length=64)
+]
+
+
+class Network(Section):
+    """A network, where its weights come from, and the input that it is evaluated at.
+
+    ``model`` is a timm name, made with the keyword ``arguments``, or
+    ``python:package.module:function``: a function that takes ``classes``, ``channels`` and
+    ``arguments`` and returns a ``torch.nn.Module``. ``weights`` is ``train``, ``pretrained`` (those
+    of timm, or that the function gives) or a file; ``start`` is the file that training begins with,
+    or ``pretrained``. ``size`` is in pixels, ``mean`` and ``std`` are in [0, 1] pixel units, one
+    number or one for each channel; timm knows them for its models.
+    """
+
+    model: Line
+    weights: FileName = TRAIN
+    start: FileName | None = None
+    size: Side | None = None
+    mean: Share | Channels | None = None
+    std: Annotated[float, Field(ge=1e-3, le=1)] | Scales | None = None
+    arguments: Arguments = {}
+
+    @model_validator(mode="after")
+    def _starts_only_if_trained(self) -> Network:
+        if self.start is not None and self.weights != TRAIN:
+            raise ValueError("start is for weights = 'train' alone")
+        return self
+
+
+class Predictions(Section):
+    """A CSV or Parquet file of labels and scores that were computed elsewhere, one row an image.
+
+    ``label`` is its column of labels, by name of the class. ``id``, ``group`` and ``attributes``
+    name further columns; those in ``omit`` are passed over. Every other column is a class, and has
+    ``probabilities`` or ``logits``.
+    """
+
+    file: FileName
+    scores: Literal["probabilities", "logits"] = "probabilities"
+    label: Line = "label"
+    id: Line | None = None
+    group: Line | None = None
+    attributes: tuple[Line, ...] = ()
+    omit: tuple[Line, ...] = ()
+
+
+class Stage(Section):
+    """A number of epochs at one input size in pixels."""
+
+    size: Side
+    epochs: Annotated[int, Strict(), Field(ge=1, le=100_000)]
+
+
+class Augmentation(Section):
+    """Half-widths of uniform jitter, drawn anew for every image.
+
+    ``rotation`` in degrees; ``scale`` and ``contrast`` as logarithms of the factor; ``shift`` as a
+    share of the half-width; ``shear`` as a slope; ``brightness`` in [0, 1] pixel units;
+    ``inversion`` is the probability of the negative.
+    """
+
+    rotation: Annotated[float, Field(ge=0, le=180)] = 0.0
+    scale: Share = 0.0
+    shift: Share = 0.0
+    shear: Share = 0.0
+    contrast: Share = 0.0
+    brightness: Share = 0.0
+    inversion: Share = 0.0
+
+
+class Training(Section):
+    """AdamW, its schedule, and the sizes that the images grow through.
+
+    ``warmup`` is the share of all steps in which the rate rises; ``averaging`` is the decay of an
+    exponential moving average of the weights per step (none if left out); ``precision`` is that of
+    the forward pass while training. Probes always compute in float32.
+    """
+
+    learning_rate: Annotated[float, Field(gt=0, le=1)]
+    weight_decay: Annotated[float, Field(ge=0, le=1)] = 0.01
+    schedule: Literal["constant", "one-cycle"] = "constant"
+    warmup: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    batch_size: Annotated[int, Strict(), Field(ge=2, le=65_536)] = 64
+    stages: Annotated[tuple[Stage, ...], Field(min_length=1, max_length=100)]
+    averaging: Annotated[float, Field(gt=0, lt=1)] | None = None
+    precision: Literal["float32", "bfloat16"] = "float32"
+    augmentation: Augmentation | None = None
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """Return the input size of each epoch."""
+        return tuple(stage.size for stage in self.stages for _ in range(stage.epochs))
+
+
+class Maps(Section):
+    """Names of the modules whose output Grad-CAM maps, as ``named_modules`` gives them.
+
+    Without any, one is chosen that suits the network. With ``repeats`` only the networks of so many
+    repeats are mapped.
+    """
+
+    layers: Annotated[tuple[Line, ...], Field(max_length=20)] = ()
+    repeats: Count | None = None
+
+    @field_validator("layers")
+    @classmethod
+    def _once(cls, layers: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(layers)) != len(layers):
+            raise ValueError("must name each layer once")
+        return layers
+
+
+def _rising(epsilons: tuple[float, ...]) -> tuple[float, ...]:
+    if list(epsilons) != sorted(set(epsilons)):
+        raise ValueError("must rise, each once")
+    return epsilons
+
+
+Epsilons = Annotated[
+    tuple[Annotated[float, Field(gt=0, le=1)], ...],
+    Field(min_length=1, max_length=100),
+    AfterValidator(_rising),
+]
+
+
+class Attacks(Section):
+    """Sizes of the perturbations, in [0, 1] pixel units.
+
+    ``epsilons`` are those of FGSM and of random signs on every evaluated image, rising from 0, and
+    ``native_epsilons`` those of FGSM before the resize. PGD, in ``steps`` steps, and the measures
+    of the perturbations use ``sample_epsilons`` on a random sample of ``sample`` groups of images,
+    the same for every run. Logits under FGSM are kept at ``logits_epsilon``; there, in the first
+    repeat, PGD is run on every evaluated image, and its controls on the sample.
+    """
+
+    epsilons: Annotated[tuple[Share, ...], Field(min_length=2, max_length=100)]
+    native_epsilons: Epsilons = (0.005, 0.015, 0.035, 0.05)
+    sample: Count = 250
+    sample_epsilons: Epsilons = (0.005, 0.015, 0.05)
+    steps: Annotated[int, Strict(), Field(ge=1, le=10_000)] = 10
+    logits_epsilon: Annotated[float, Field(gt=0, le=1)] = 0.015
+
+    @field_validator("epsilons")
+    @classmethod
+    def _from_zero(cls, epsilons: tuple[float, ...]) -> tuple[float, ...]:
+        if epsilons[0] != 0 or list(epsilons) != sorted(set(epsilons)):
+            raise ValueError("must rise from 0, each once")
+        return epsilons
+
+
+Strengths = Annotated[
+    tuple[Annotated[float, Field(gt=0, le=255)], ...], Field(min_length=1, max_length=20)
+]
+
+
+class Corruptions(Section):
+    """How strongly images are corrupted before the resize, on a sample of groups of images.
+
+    ``noise`` is the standard deviation of Gaussian noise in [0, 1] pixel units, ``blur`` that of a
+    Gaussian kernel in pixels, ``contrast`` and ``brightness`` are factors, and ``jpeg`` is the
+    quality from 1 to 100. The weakest corruption comes first.
+    """
+
+    sample: Count = 250
+    noise: Strengths = (0.02, 0.04, 0.08, 0.16)
+    blur: Strengths = (0.5, 1.0, 2.0, 4.0)
+    contrast: Strengths = (0.8, 0.6, 0.4, 0.2)
+    brightness: Strengths = (0.8, 0.6, 0.4, 0.2)
+    jpeg: Annotated[
+        tuple[Annotated[int, Strict(), Field(ge=1, le=100)], ...],
+        Field(min_length=1, max_length=20),
+    ] = (60, 30, 15, 5)
+
+
+class Bootstrap(Section):
+    """Resamples behind an ordinary interval, and its level."""
+
+    resamples: Annotated[int, Strict(), Field(ge=100, le=100_000)] = 2000
+    level: Annotated[float, Field(gt=0.5, lt=1)] = 0.95
+
+
+class Change(Section):
+    """A test that was changed after its result was known: what the old one was, said, and why."""
+
+    claim: Line
+    before: Paragraph
+    said: Line
+    why: Paragraph
+
+
+class Paper(Section):
+    """What only a person can know, as plain text; pages say nothing where it is absent.
+
+    ``images`` names the images briefly and ``data`` in sentences, and ``cites`` has keys of
+    ``references.bib``. ``caveat`` says what they may not stand for, ``recipe`` how it was chosen,
+    ``thresholds`` when they were fixed, ``readers`` who read the audit, ``changes`` which tests
+    were changed after their results were known, and ``exploratory`` what that means.
+    """
+
+    subtitle: Annotated[str, Field(max_length=200), AfterValidator(_plain)] = ""
+    description: Paragraph = ""
+    keywords: tuple[Line, ...] = ()
+    images: Line = "images"
+    data: Paragraph = ""
+    cites: tuple[Annotated[str, Field(pattern=r"^[a-z]+\d{4}$")], ...] = ()
+    caveat: Paragraph = ""
+    recipe: Paragraph = ""
+    thresholds: Paragraph = ""
+    readers: Paragraph = ""
+    changes: tuple[Change, ...] = ()
+    exploratory: Paragraph = ""
