@@ -25,6 +25,12 @@ def summaries(
             [found["confusions"], _attacked_confusions(tables, attacks, names)], ignore_index=True
         )
         found["similarities"] = _similarities(tables.frame("perturbations"))
+    if tables.measured("duplicates"):
+        rows = tables.frame("duplicates").merge(
+            tables.frame("predictions")[["run", "index", "label"]], on=["run", "index"]
+        )
+        columns = ["run", "index", "label", "other_split", "other_index", "kind"]
+        found["duplicates"] = rows.assign(label=names[rows["label"]].astype(str))[columns]
     if tables.measured("maps"):
         maps = tables.frame("maps")
         maps = maps[~maps["weights"].isin(ALTERED)]

@@ -52,6 +52,11 @@ class Values:
         deviation = results.accuracy["between_repeats"]
         self.between_repeats = "" if pd.isna(deviation) else f"{100 * deviation:.2f}"
 
+    @property
+    def duplicates(self) -> str:
+        """Return how many evaluated images have a duplicate among those trained on."""
+        return formats.thousands(len(self._results.table("duplicates")))
+
     def ranked(self, *, worst: bool) -> str:
         """Return up to three classes with the lowest or the highest accuracy, in words."""
         rows = self._results.ranked if worst else self._results.ranked[::-1]
