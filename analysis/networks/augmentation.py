@@ -35,7 +35,12 @@ def augment(
     mean = pixels.mean(dim=(1, 2, 3), keepdim=True)
     pixels = (pixels - mean) * factor + mean + offset
     inverted = (uniform(1.0) < 2 * settings.inversion - 1).view(-1, 1, 1, 1)
-    return torch.where(inverted, 1 - pixels, pixels).clamp(0, 1)
+    pixels = torch.where(inverted, 1 - pixels, pixels).clamp(0, 1)
+    if not settings.flip:
+        # Without it nothing is drawn, so that recipes of before draw the same numbers.
+        return pixels
+    flipped = (uniform(1.0) < 2 * settings.flip - 1).view(-1, 1, 1, 1)
+    return torch.where(flipped, pixels.flip(3), pixels)
 
 
 def _affine(settings: Augmentation, uniform: Callable[[float], Tensor]) -> Tensor:

@@ -185,7 +185,7 @@ class Augmentation(Section):
 
     ``rotation`` in degrees; ``scale`` and ``contrast`` as logarithms of the factor; ``shift`` as a
     share of the half-width; ``shear`` as a slope; ``brightness`` in [0, 1] pixel units;
-    ``inversion`` is the probability of the negative.
+    ``inversion`` is the probability of the negative and ``flip`` that of the mirror image.
     """
 
     rotation: Annotated[float, Field(ge=0, le=180)] = 0.0
@@ -195,6 +195,7 @@ class Augmentation(Section):
     contrast: Share = 0.0
     brightness: Share = 0.0
     inversion: Share = 0.0
+    flip: Share = 0.0
 
 
 class Training(Section):

@@ -94,3 +94,13 @@ def test_images_are_jittered_one_by_one_within_range_by_the_generator_alone() ->
     torch.manual_seed(2)
     assert torch.equal(jittered(same, size=40, seed=5, **everything), first)
     assert not torch.equal(jittered(same, size=40, seed=6, **everything), first)
+
+
+def test_a_flip_mirrors_as_many_images_as_it_says() -> None:
+    pixels = ramps()
+    flipped = jittered(pixels, flip=0.3)
+    mirrored = (flipped - pixels.flip(3)).abs().amax(dim=(1, 2, 3)) < 1e-5
+    kept = (flipped - pixels).abs().amax(dim=(1, 2, 3)) < 1e-5
+    assert (mirrored ^ kept).all()
+    # Three standard deviations of a share of 400.
+    assert abs(mirrored.double().mean() - 0.3) < 0.07

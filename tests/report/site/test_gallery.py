@@ -47,7 +47,7 @@ def test_every_page_is_rendered_but_single_images_only_of_studies_that_may_show_
         found = configuration(paths.ROOT, path.stem.removeprefix("_quarto-"))
         if "pictures.qmd" in found["project"]["render"]:
             assert load(found["study"]).images.show
-    assert {name for name in names() if load(name).images.show} == {"demo"}
+    assert {name for name in names() if load(name).images.show} == {"demo", "clothing"}
 
 
 def test_images_that_must_not_be_shown_are_refused_even_if_they_are_drawn(gallery):
