@@ -111,12 +111,12 @@ def of_predictions(name: str, file: Path, *, say: Say) -> list[Path]:
 def _place(name: str) -> Path:
     """Return the path of a new study, by its name or from a path that ends in ``.toml``."""
     path = Path(name).expanduser().absolute()
-    if path.suffix != ".toml":
-        path = paths.STUDIES / f"{name}.toml"
-    if not NAME.fullmatch(path.stem):
+    own = path.suffix == ".toml"
+    if not NAME.fullmatch(path.stem if own else name):
         raise UserError(
-            f"{path.stem[:100]!r} is no name for a study: use letters, digits, '-', '_' and '.'."
+            f"{name[:100]!r} is no name for a study: use letters, digits, '-', '_' and '.'."
         )
+    path = path if own else paths.STUDIES / f"{name}.toml"
     for place in (path, _profile(path)):
         if place.exists() or path.stem in names():
             raise UserError(

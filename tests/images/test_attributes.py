@@ -41,7 +41,7 @@ def test_other_channels_count_by_their_mean() -> None:
 
 def test_a_table_of_the_evaluated_images_alone(digits: Images) -> None:
     positions = digits.positions("test")[::3]
-    (table,) = describe(digits, positions).values()
+    (table,) = describe(digits, positions[:0], positions).values()
     RUN_TABLES["attributes"].validate(table)
     rows = table.query("attribute == 'contrast'").set_index("index")
     assert rows.index.tolist() == list(range(0, 130, 3))

@@ -123,6 +123,7 @@ def test_reports_are_linked_where_they_are_published(
     assert f"[`{derived.study.name}`](" in found.numbers.replace("\\", "")
 
 
-def test_the_page_is_one_of_every_profile() -> None:
-    text = (paths.ROOT / "_quarto.yml").read_text(encoding="utf-8")
-    assert "    - studies.qmd\n" in text and "href: studies.qmd" in text
+def test_the_page_is_one_of_every_profile_of_the_publication() -> None:
+    for name in ("svhn-subset", "demo"):
+        text = (paths.ROOT / f"_quarto-{name}.yml").read_text(encoding="utf-8")
+        assert "    - studies.qmd\n" in text and "href: studies.qmd" in text
