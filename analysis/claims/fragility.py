@@ -159,11 +159,13 @@ def connected_flips(
     for repeat in range(evidence.repeats):
         right = ~evidence.wrong[repeat] & (attacked[repeat] >= 0)
         hard = np.delete(evidence.wrong, repeat, axis=0).any(axis=0)
-        if not (right & hard).any() or not (right & ~hard).any():
+        if not right.any():
             continue
         strata = evidence.label
         if margin == "fixed":
             strata = strata * bins + _parts(_margins(evidence, repeat), right, bins)
+        if not np.intersect1d(strata[right & hard], strata[right & ~hard]).size:
+            continue
         flipped = right & (attacked[repeat] != evidence.label)
         chosen = [right & hard, right & ~hard, flipped & hard, flipped & ~hard]
         number, flips = _counts(evidence, strata, chosen)
@@ -173,7 +175,10 @@ def connected_flips(
         found.append((weight * (rates[:, 0] - rates[:, 1])).sum(axis=1) / total)
         shares.append((weight[:, None] * rates).sum(axis=2) / total[:, None])
     if not found:
-        raise NotTested("no network gets an attacked image right that another gets wrong")
+        raise NotTested(
+            "no network gets an attacked image right that another gets wrong, with one of the same "
+            "class and margin that all get right"
+        )
     hard_share, easy_share = np.mean(shares, axis=0).T
     finding = Finding.of(
         np.mean(found, axis=0),

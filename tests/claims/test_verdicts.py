@@ -9,17 +9,18 @@ import pytest
 
 from analysis import claims, study
 from analysis.claims import explanations
+from analysis.claims.fragility import connected_flips
 from analysis.claims.judge import ALPHA, judge, needed_resamples
 from analysis.claims.judging import holm
 from analysis.claims.text import lines
 from analysis.inference import suspects, variants
 from analysis.inference.bootstrap import Resamples
-from analysis.inference.evidence import Attacked, Evidence
+from analysis.inference.evidence import Attacked, Evidence, NotTested
 from analysis.inference.slices import fixed_ratio
 from analysis.project.errors import UserError
 from analysis.results import published
 from analysis.results.records import ClaimRecord, ClaimsRecord, Variant
-from analysis.results.schemas import MEASURES, PGD, PGD_MARGIN, PGD_RANDOM
+from analysis.results.schemas import FGSM, MEASURES, PGD, PGD_MARGIN, PGD_RANDOM
 from analysis.study import Bootstrap, Study
 from tests.claims.test_plain_computation import WORLD
 from tests.inference.simulated import World, evidence, names
@@ -343,3 +344,14 @@ def test_predictions_alone_test_no_claim_about_a_network() -> None:
             asked |= {"explanations", "explanations-correct", "chance", "connected-digits"}
         assert {k for k, v in reasons.items() if v == "no network: predictions alone"} == asked
         assert set(reasons) - asked <= {"accuracy"}
+
+
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+def test_hard_images_without_easy_ones_of_their_class_are_not_compared() -> None:
+    label = few().label
+    # The first network is right everywhere; the second errs on every image of one class.
+    predicted = np.stack([label, np.where(label == 0, 1, label)])
+    attacked = {(FGSM, 0.005): Attacked(np.where(label < 5, label, 0)[None].repeat(2, axis=0))}
+    data = few(predicted=predicted, confidence=np.full((2, 20), 0.9), attacked=attacked)
+    with pytest.raises(NotTested, match="one of the same class"):
+        connected_flips(data, epsilon=0.005, margin="free")
