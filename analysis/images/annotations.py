@@ -17,7 +17,7 @@ from analysis.project.errors import UserError
 
 _KEYS = ("file", "index")
 _RESERVED = (*_KEYS, "split", "group", "label", *NAMES)
-# Words that stand for a missing number.
+# Words for a missing number.
 _MISSING = {"", "na", "n/a", "nan", "null", "none"}
 
 

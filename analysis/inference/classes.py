@@ -1,4 +1,4 @@
-"""How well each class is found and told from the others: precision, recall, F1 and AUROC.
+"""How well each class is found and distinguished from the others: precision, recall, F1 and AUROC.
 
 The AUROC is that of the probability of a class on its images against all others. Runs are pooled
 within a repeat; precision, recall and F1 are those of the predictions of all repeats together, the

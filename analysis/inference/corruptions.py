@@ -1,4 +1,4 @@
-"""Accuracy and confidence on corrupted images, beside FGSM on the same images.
+"""Accuracy and confidence on corrupted images, with FGSM on the same images.
 
 Runs are pooled within a repeat, repeats are averaged for each image, groups are resampled.
 """

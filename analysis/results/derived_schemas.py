@@ -79,7 +79,7 @@ DERIVED_TABLES: dict[str, pa.DataFrameSchema] = {
             **ENDS,
         },
         unique=["class", "measure"],
-        about="how well each class is found and told from the others; missing where that is not "
+        about="how well each class is found and distinguished from others; missing where not "
         "defined",
     ),
     "accuracies": table(

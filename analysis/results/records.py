@@ -145,10 +145,7 @@ class Analysis(Provenance):
 
 
 class RunRecord(Sealed):
-    """One network and what has been computed from it.
-
-    ``recipe`` is what the study said. Predictions alone have no ``input``.
-    """
+    """One network and what has been computed from it; ``recipe`` is what the study said."""
 
     format: Literal[2] = 2
     study: Annotated[str, AfterValidator(_plain_name)]

@@ -65,7 +65,7 @@ ANALYSES = {
     ),
 }
 TRAINING_VERSION = 2
-# The files that a network, or what stands for it, comes from.
+# The files that a network, or predictions in its place, come from.
 TRAINED_FROM = ("network.weights", "network.start", "predictions.file")
 # What a trained network depends on, what every analysis of it depends on, and what the evaluated
 # images do.

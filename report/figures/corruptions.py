@@ -1,4 +1,4 @@
-"""Corruptions: accuracy and confidence by the strength of each, beside FGSM on the same images."""
+"""Corruptions: accuracy and confidence by the strength of each, with FGSM on the same images."""
 
 from __future__ import annotations
 

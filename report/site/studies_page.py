@@ -35,7 +35,7 @@ class Studies:
     notes: tuple[str, ...]
 
     @classmethod
-    def beside(cls, current: Derived) -> Studies:
+    def around(cls, current: Derived) -> Studies:
         """Return the study of a page and all others. Raises ``UserError`` if its own is damaged."""
         publication = Publication.read()
         own = current.study.name in publication.studies

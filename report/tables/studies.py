@@ -1,4 +1,4 @@
-"""Several studies beside one another: their main numbers, and their verdicts."""
+"""Several studies in one table each: their main numbers, and their verdicts."""
 
 from __future__ import annotations
 

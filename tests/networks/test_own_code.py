@@ -1,4 +1,4 @@
-"""Networks of a person's own, made by a function or a class in a module beside the study."""
+"""Networks of a person's own, made by a function or a class in a module in the study's folder."""
 
 from __future__ import annotations
 

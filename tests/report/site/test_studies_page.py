@@ -50,7 +50,7 @@ def cells(table: str) -> list[list[str]]:
 
 def test_every_study_has_its_numbers_and_its_verdicts(results) -> None:
     first, second = results("first"), results("second", 0.95, attacked=False)
-    found = Studies.beside(second)
+    found = Studies.around(second)
     assert [each.study.name for each in found.shown] == ["second", "first"]
     assert "<b>" not in found.titles and "{{" not in found.titles and "`x`" not in found.titles
     rows = cells(found.numbers)
@@ -72,7 +72,7 @@ def test_every_study_has_its_numbers_and_its_verdicts(results) -> None:
 
 def test_a_claim_of_both_is_one_row(results) -> None:
     results("first")
-    (row,) = cells(Studies.beside(results("second")).claims)
+    (row,) = cells(Studies.around(results("second")).claims)
     assert row[0] == "It ¦ is right. *right*" and row[2:] == ["●\xa0holds"] * 2
 
 
@@ -81,11 +81,11 @@ def test_a_study_whose_results_are_damaged_is_named_and_the_others_are_shown(res
     (path,) = other.folder.glob("estimates-*")
     path.write_bytes(b"")
     (other.folder.parent / "empty").mkdir()
-    found = Studies.beside(own)
+    found = Studies.around(own)
     assert [each.study.name for each in found.shown] == ["own"]
     assert "Not shown" in found.titles and "estimates" in found.titles
     with pytest.raises(UserError, match="estimates"):
-        assert Studies.beside(other).numbers
+        assert Studies.around(other).numbers
 
 
 def test_somebodys_own_studies_are_shown_without_those_of_the_publication(results) -> None:
@@ -95,7 +95,7 @@ def test_somebodys_own_studies_are_shown_without_those_of_the_publication(result
     # Under a name of the publication's, as its results are in the same folder.
     made = results("made")
     (made.folder).rename(made.folder.with_name(published))
-    found = Studies.beside(mine)
+    found = Studies.around(mine)
     assert [each.study.name for each in found.shown] == ["mine", "other"]
     assert found.links == {} and not found.notes
 
@@ -118,7 +118,7 @@ def test_reports_are_linked_where_they_are_published(
     derived = store.derived_if_any(name)
     if derived is None:
         pytest.skip(f"{name} has no committed results")
-    found = Studies.beside(derived)
+    found = Studies.around(derived)
     assert expected.items() <= found.links.items() and "svhn" not in found.links
     assert f"[`{derived.study.name}`](" in found.numbers.replace("\\", "")
 
