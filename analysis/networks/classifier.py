@@ -146,7 +146,7 @@ def of_study(
     images: tuple[int, int] | None = None,
     pretrained: bool = False,
 ) -> Classifier:
-    """Return the classifier of a study, as ``build`` does; its own code is in the study's folder."""
+    """Return the classifier of a study, as ``build`` does, with code in the study's folder."""
     assert study.network is not None, "predictions alone have no network"
     return build(
         study.network,
