@@ -83,7 +83,7 @@ def run(name: str, device: str | None, data: Path | None) -> None:
     """Do what is missing of a study, run by run; it can be stopped at any moment."""
     from analysis import pipeline, study
 
-    pipeline.run(study.load(name), data=data or paths.data(), device=device, say=_say)
+    pipeline.run(study.load(name, data=data), data=data or paths.data(), device=device, say=_say)
 
 
 @app.command()
@@ -195,7 +195,7 @@ def pictures(name: str, device: str | None, data: Path | None) -> None:
     from analysis import study
     from analysis.probes import pictures as drawing
 
-    path = drawing.draw(study.load(name), data=data or paths.data(), device=device)
+    path = drawing.draw(study.load(name, data=data), data=data or paths.data(), device=device)
     _say(f"{paths.shown(path)}  {path.stat().st_size / 1e3:.0f} kB")
 
 
@@ -212,7 +212,7 @@ def audit(name: str, data: Path | None, out: Path | None) -> None:
     from analysis import derivation, study
     from analysis.audit import page
 
-    found = study.load(name)
+    found = study.load(name, data=data)
     derivation.judged(found, say=lambda line: None)
     path = page.write(found, data=data or paths.data(), out=out)
     _say(f"{paths.shown(path)}  {path.stat().st_size / 1e3:.0f} kB")

@@ -229,3 +229,17 @@ def test_a_file_counts_by_its_content_and_not_by_its_path(tmp_path: Path) -> Non
     # Where the file is not at hand, the recorded content counts.
     recorded = status.contents(one, status.TRAINED_FROM)
     assert status.training_digest(written("d", None), recorded) == digests[0]
+
+
+def test_a_relative_path_starts_from_the_study_or_else_from_the_data(tmp_path: Path) -> None:
+    path, data = tmp_path / "mine" / "own.toml", tmp_path / "data"
+    for folder, names in {path.parent: "both", data: "both there"}.items():
+        folder.mkdir()
+        for name in names.split():
+            (folder / name).touch()
+    path.write_text('title = "S"\n' + IMAGES + NETWORK, "utf-8")
+    found = study.load(path, data=data)
+    assert [found.located(name) for name in ("both", "there")] == [
+        path.with_name("both"),
+        data / "there",
+    ]

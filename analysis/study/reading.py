@@ -23,9 +23,10 @@ def names() -> list[str]:
     return sorted(path.stem for path in paths.STUDIES.glob("*.toml"))
 
 
-def load(name: str | Path) -> Study:
+def load(name: str | Path, *, data: Path | None = None) -> Study:
     """Read a study by its name, or from a path that ends in ``.toml``.
 
+    ``data`` is the folder of the data sets, if it is not the usual one.
     Raises ``UserError`` for an unknown study, an unknown key (with the nearest known one), a value
     out of range, and a file that is not TOML.
     """
@@ -44,7 +45,9 @@ def load(name: str | Path) -> Study:
             f"{path} has the name of one of the project's studies, whose results it would share.\n"
             "Give the file another name."
         )
-    return read(_text(path), name=path.stem, folder=path.resolve().parent)
+    study = read(_text(path), name=path.stem, folder=path.resolve().parent)
+    study._data = data
+    return study
 
 
 def read(text: str, *, name: str, folder: Path) -> Study:

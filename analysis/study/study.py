@@ -80,8 +80,9 @@ class Study(Section):
     published: Line | None = None
     companion: Line | None = None
     paper: Paper = Paper()
-    # The folder that relative paths start from, which is no part of what a study says.
+    # The folders that relative paths start from, which are no part of what a study says.
     _folder: Path | None = PrivateAttr(default=None)
+    _data: Path | None = PrivateAttr(default=None)
 
     @field_validator("name")
     @classmethod
@@ -142,7 +143,7 @@ class Study(Section):
         data sets.
         """
         near = (self._folder or Path()) / Path(name).expanduser()
-        return near if near.exists() else (data or paths.data()) / Path(name).expanduser()
+        return near if near.exists() else (data or self._data or paths.data()) / Path(name).expanduser()
 
     @property
     def files(self) -> dict[str, Path]:
