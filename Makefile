@@ -4,13 +4,16 @@ REPORT := build/env/report
 FULL := build/env/full
 IN_FULL := PATH="$(CURDIR)/$(FULL)/bin:$$PATH"
 
-.PHONY: report demo test stress benchmark clean
+.PHONY: report demo clothing test stress benchmark clean
 
 report: $(REPORT)/ready  ## render the committed results into build/site
 	$(REPORT)/bin/python -m report
 
 demo: $(REPORT)/ready  ## render the demo's results into build/site-demo
 	$(REPORT)/bin/python -m report --profile demo
+
+clothing: $(REPORT)/ready  ## render the results on photos of clothes into build/site-clothing
+	$(REPORT)/bin/python -m report --profile clothing
 
 test: $(FULL)/ready  ## check style, imports and types, then run the whole test suite
 	$(IN_FULL) ruff check
