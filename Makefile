@@ -2,18 +2,20 @@
 PYTHON ?= python3
 REPORT := build/env/report
 FULL := build/env/full
+# Quarto is installed where there is none; where that fails, the pages are a preview.
+RENDER = $(REPORT)/bin/python -m report $$($(REPORT)/bin/python -m report.site.renderer || echo --preview)
 IN_FULL := PATH="$(CURDIR)/$(FULL)/bin:$$PATH"
 
 .PHONY: report demo clothing test stress benchmark clean
 
 report: $(REPORT)/ready  ## render the committed results into build/site
-	$(REPORT)/bin/python -m report
+	$(RENDER)
 
 demo: $(REPORT)/ready  ## render the demo's results into build/site-demo
-	$(REPORT)/bin/python -m report --profile demo
+	$(RENDER) --profile demo
 
 clothing: $(REPORT)/ready  ## render the results on photos of clothes into build/site-clothing
-	$(REPORT)/bin/python -m report --profile clothing
+	$(RENDER) --profile clothing
 
 test: $(FULL)/ready  ## check style, imports and types, then run the whole test suite
 	$(IN_FULL) ruff check

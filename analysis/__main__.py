@@ -191,11 +191,13 @@ def compare(a: str, b: str, margin: float | None, strict: bool, json: bool) -> i
 @device
 @data
 def pictures(name: str, device: str | None, data: Path | None) -> None:
-    """Draw the single images that the tables single out; needs data and weights."""
-    from analysis import study
+    """Draw the single images that pages show; those under attack need weights."""
+    from analysis import derivation, study
     from analysis.probes import pictures as drawing
 
-    path = drawing.draw(study.load(name, data=data), data=data or paths.data(), device=device)
+    found = study.load(name, data=data)
+    derivation.judged(found, say=lambda line: None)
+    path = drawing.draw(found, data=data or paths.data(), device=device)
     _say(f"{paths.shown(path)}  {path.stat().st_size / 1e3:.0f} kB")
 
 

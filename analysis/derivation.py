@@ -19,6 +19,7 @@ from analysis.inference import (
     masking,
     measures,
     neighbours,
+    pictures,
     slices,
     suspects,
     variants,
@@ -26,13 +27,13 @@ from analysis.inference import (
 from analysis.inference.evidence import Tables
 from analysis.inference.summaries import summaries
 from analysis.project.errors import UserError
-from analysis.results import published, readings, status, store, verification
+from analysis.results import answers, published, readings, status, store, verification
 from analysis.results.records import ClaimsRecord
 from analysis.results.store import Store
 from analysis.study import Study
 
 # Raised by hand when something else is derived from the same tables.
-DERIVED_VERSION = 6
+DERIVED_VERSION = 7
 
 
 def derive(opened: Store, *, say: Callable[[str], None] = print) -> ClaimsRecord | None:
@@ -61,7 +62,8 @@ def derive(opened: Store, *, say: Callable[[str], None] = print) -> ClaimsRecord
     verification.check_together(opened, runs)
     tables = Tables(opened, repeats)
     names = opened.runs[runs[0]].classes
-    count = needed_resamples(study, wanted.confirmatory)
+    # Claims that nobody's answers can test need none, so that their number changes no other result.
+    count = needed_resamples(study, wanted.testable(asked=bool(answers.files(study.name))))
     found = evidence.of_study(tables, study, names, resamples=count)
     theirs = published.load(study.published) if study.published else None
     level, resamples = study.bootstrap.level, study.bootstrap.resamples
@@ -83,6 +85,13 @@ def derive(opened: Store, *, say: Callable[[str], None] = print) -> ClaimsRecord
         epsilon=study.attacks.logits_epsilon if study.attacks else None,
     )
     contents |= corruptions.tables(tables, found, level=level, resamples=resamples)
+    if study.images.show:
+        contents |= pictures.tables(
+            found,
+            runs=tables.runs,
+            level=level,
+            epsilon=study.attacks.logits_epsilon if study.attacks else None,
+        )
     records, family, published_family = judge(study, wanted, found, theirs)
     derived = opened.write_derived(
         contents,
@@ -113,7 +122,7 @@ def derived_digest(opened: Store, wanted: claims.Claims) -> str:
     runs = [run for names in opened.shown_repeats().values() for run in names]
     body = published.load(opened.study.published) if opened.study.published else None
     words = opened.study.model_dump_json(include={"title", "images", "paper", "companion"})
-    seen = readings.digest(opened.study.name)
+    seen = f"{readings.digest(opened.study.name)} {answers.digest(opened.study.name)}".strip()
     text = f"{wanted.digest} {body.model_dump_json() if body else ''} {words} {seen}"
     return status.derived_digest(
         opened.study, [opened.runs[run] for run in runs], version=DERIVED_VERSION, claims=text

@@ -12,9 +12,9 @@ import numpy as np
 from analysis import claims, derivation, predicted
 from analysis.project import provenance
 from analysis.project.errors import UserError
-from analysis.results import status
+from analysis.results import pictures, status
 from analysis.results.records import Analysis, Input, RunRecord, Training
-from analysis.results.store import Store
+from analysis.results.store import Store, derived
 from analysis.study import Run, Study
 
 if TYPE_CHECKING:
@@ -47,7 +47,8 @@ def run(
         todo = [run for run in study.runs if opened.todo(run)]
         if todo:
             _run_all(opened, todo, data=data, device=device, say=say)
-        derivation.derive(opened, say=say)
+        if derivation.derive(opened, say=say):
+            _draw(study, data=data, device=device, say=say)
 
 
 def _run_all(
@@ -89,6 +90,14 @@ def _run_all(
         with tqdm(total=steps, unit="step", desc=study.name) as progress:
             for each in todo:
                 _finish(opened, each, images, device=chosen, progress=progress.update, say=say)
+
+
+def _draw(study: Study, *, data: Path, device: str | None, say: Callable[[str], None]) -> None:
+    """Draw the single images that pages show, if there are none of these results."""
+    if study.images.show and not study.predictions and not pictures.are_drawn(derived(study.name)):
+        from analysis.probes import pictures as drawing
+
+        drawing.attempt(study, data=data, device=device, say=say)
 
 
 def _check_network(study: Study, images: Images, device: torch.device) -> None:

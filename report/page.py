@@ -10,9 +10,11 @@ from __future__ import annotations
 import base64
 import json
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pandas as pd
 
@@ -21,8 +23,21 @@ from report.safe import safe
 
 # What a page loads to draw its charts, in this order.
 SCRIPTS = ("report/assets/vega.js", "report/assets/charts.js")
-# Quarto sets these for whatever it executes.
-_INSIDE_QUARTO = ("QUARTO_PROJECT_DIR", "QUARTO_PROJECT_ROOT", "QUARTO_DOCUMENT_PATH")
+# Quarto sets these for whatever it executes, whichever version it is.
+_SET_BY_QUARTO = (
+    "QUARTO_PROJECT_DIR",
+    "QUARTO_PROJECT_ROOT",
+    "QUARTO_DOCUMENT_PATH",
+    "QUARTO_BIN_PATH",
+    "QUARTO_SHARE_PATH",
+    "QUARTO_FIG_WIDTH",
+    "QUARTO_PROFILE",
+)
+# Formats of Pandoc that show a figure as an image in a file. On slides the pages would be cut off.
+_WITH_IMAGES = re.compile(
+    r"(docx|odt|latex|pdf|gfm|commonmark(_x)?|markdown(_\w+)?|jats(_\w+)?|epub[23]?|ipynb|rst)"
+    r"([+-].*)?"
+)
 
 
 class Markdown(str):
@@ -34,40 +49,59 @@ class Markdown(str):
 
 @dataclass(frozen=True)
 class Execution:
-    """One execution of a page: for print or the web, and the study that it shows."""
+    """One execution of a page: for print or the web, and the study that it shows.
+
+    Formats other than HTML and Typst have figures as files, which go into the folder ``images``.
+    """
 
     print: bool
     study: str
+    images: Path | None = None
 
 
 def current() -> Execution:
     """Return what the file named by ``QUARTO_EXECUTE_INFO`` says (Quarto 1.8 or later).
 
     Outside Quarto, in a notebook say, it is the web and the study ``svhn-subset``. Raises
-    ``UserError`` for an older Quarto, for a page that the profile does not list, and for a format
-    that figures cannot be drawn in.
+    ``UserError`` for an older Quarto, for a file that cannot be read, for a page that the profile
+    does not list, and for a format without figures.
     """
     name = os.environ.get("QUARTO_EXECUTE_INFO")
     if not name:
-        if any(os.environ.get(variable) for variable in _INSIDE_QUARTO):
+        if given := next(filter(os.environ.get, _SET_BY_QUARTO), None):
             raise UserError(
-                "This Quarto does not say which study a page shows: it is older than 1.8.\n"
+                f"{given} is set, but not QUARTO_EXECUTE_INFO, which says what study a page shows: "
+                "this Quarto is older than 1.8.\n"
                 "Install a newer one from https://quarto.org, or use `python -m report --preview`."
             )
         return Execution(print=False, study="svhn-subset")
-    info = json.loads(Path(name).read_text(encoding="utf-8"))
-    metadata, output = info["format"]["metadata"], info["format"]["pandoc"]["to"]
-    if "study" not in metadata:
+    try:
+        info = json.loads(Path(name).read_text(encoding="utf-8"))
+        document = Path(info["document-path"])
+        metadata, output = dict(info["format"]["metadata"]), str(info["format"]["pandoc"]["to"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(
-            f"{Path(info['document-path']).name} is not a page of this profile.\n"
+            "QUARTO_EXECUTE_INFO names no file of Quarto that says what is rendered "
+            f"({type(error).__name__}: {str(error)[:200]}).\n"
+            "Render the page with `python -m report` or `quarto render`."
+        ) from None
+    study = metadata.get("study")
+    if not isinstance(study, str) or not study:
+        raise UserError(
+            f"{document.name} is not a page of this profile.\n"
             "Render it with a profile that lists it under `render`, such as demo."
         )
-    if output != "typst" and not output.startswith("html"):
+    if output.startswith("html"):
+        return Execution(print=False, study=study)
+    if output == "typst":
+        return Execution(print=True, study=study)
+    if not _WITH_IMAGES.fullmatch(output):
         raise UserError(
-            f"The pages cannot be rendered as {output}: figures are drawn for html and typst.\n"
-            "Render them with `--to html` or `--to typst`."
+            f"The pages cannot be rendered as {output[:40]}: it cannot show text with figures.\n"
+            "Render them with `--to html`, or one page with `--to typst`, docx, gfm or latex."
         )
-    return Execution(print=output == "typst", study=metadata["study"])
+    folder = document.parent / f"{document.stem}_files" / f"figure-{re.split('[+-]', output)[0]}"
+    return Execution(print=True, study=study, images=folder)
 
 
 def written(value: object) -> str:
@@ -78,6 +112,33 @@ def written(value: object) -> str:
 def raw(output: str, content: str) -> Markdown:
     """Return a raw block of a format, which passes through untouched."""
     return Markdown(f"```{{={output}}}\n{content}\n```")
+
+
+def image(execution: Execution, png: bytes, *, name: str, alt: str) -> Markdown:
+    """Return a PNG image with its alternative text, as the format of a page takes it.
+
+    In HTML and Typst it is part of the page; otherwise it is a file, whose ``name`` is the page's
+    own. It may be part of a paragraph, or one of several in a row.
+    """
+    alt = " ".join(alt.split())
+    if execution.images is not None:
+        execution.images.mkdir(parents=True, exist_ok=True)
+        file = f"{name}.png" if png.startswith(b"\x89PNG") else f"{name}.jpg"
+        (execution.images / file).write_bytes(png)
+        source = quote(f"{execution.images.parent.name}/{execution.images.name}/{file}")
+        # In attributes Quarto takes two braces for a shortcode even if they are escaped.
+        text = re.sub(
+            r"([{}])(?=[{}])",
+            "\\1\N{WORD JOINER}",
+            alt.replace('"', "\N{RIGHT DOUBLE QUOTATION MARK}"),
+        )
+        # Some formats take the text from the brackets, others from the attribute.
+        return Markdown(f'![{safe(alt)}]({source}){{fig-alt="{safe(text)}"}}')
+    if execution.print:
+        content = ", ".join(map(str, png))
+        return raw("typst", f'#image(bytes(({content})), format: "png", alt: {safe(alt, "typst")})')
+    address = f"data:image/png;base64,{base64.b64encode(png).decode()}"
+    return raw("html", f'<img src="{address}" alt="{safe(alt, "html")}">')
 
 
 def scripts(execution: Execution) -> Markdown:

@@ -23,7 +23,6 @@ from analysis.project.errors import UserError
 from analysis.results import store
 from analysis.results.store import Derived
 from report import page
-from report.figures import claims as claims_figure
 from report.figures import (
     confidence,
     corruptions,
@@ -41,6 +40,7 @@ from report.numbers.results import Results, checked
 from report.numbers.study import StudyNumbers
 from report.numbers.values import Values
 from report.page import Execution, Markdown
+from report.pictures import Pictures
 from report.safe import safe
 from report.tables import claims as claims_table
 from report.tables import protocol
@@ -69,7 +69,7 @@ class Paper:
         self.results = Results(derived)
         self.study, self.value = StudyNumbers(self.results), Values(self.results)
         self.claims = Claims(self.results)
-        drawn = (claims_figure, variants, errors, slices, explanations, fragility, confidence)
+        drawn = (variants, errors, slices, explanations, fragility, confidence)
         self.figure = _exhibits(self.results, *drawn, corruptions, explorer)
         self.table = _exhibits(self.results, claims_table, results_table, protocol)
         self._templates = jinja2.Environment(
@@ -90,6 +90,8 @@ class Paper:
             corruption=partial(CorruptionNumbers, self.results),
             has_claim=lambda name: any(claim.id == name for claim in self.claims),
             has=self.results.has,
+            link=self._link,
+            picture=Pictures(self.results, execution),
             figure=self.figure,
             table=self.table,
             print=execution.print,
@@ -147,6 +149,12 @@ class Paper:
         if self.results.has("accuracies"):
             chosen = "One class, one confusion and one perturbation at a time"
         return Markdown(f'---\ndescription: "{chosen}: every chart follows the choice."\n---')
+
+    def _link(self, page: str, anchor: str, text: str) -> Markdown:
+        """Return a link to another page of the site, in print its text alone."""
+        if self.execution.print:
+            return Markdown(safe(text))
+        return Markdown(f"[{safe(text)}]({page}.qmd{'#' * bool(anchor)}{anchor})")
 
     def _written(self, value: Any) -> str:
         if isinstance(value, Figure):

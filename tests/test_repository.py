@@ -169,11 +169,12 @@ def test_every_make_target_that_is_named_exists() -> None:
         assert set(named) <= targets
 
 
-def test_the_readme_names_every_study_and_every_variable() -> None:
+def test_the_texts_name_every_study_and_every_variable() -> None:
     assert set(re.findall(r"^\| `([a-z-]+)` \|", README, flags=re.MULTILINE)) == set(study.names())
     code = (ROOT / "analysis" / "project" / "paths.py").read_text(encoding="utf-8")
     variables = re.compile(r"FAILURE_MODES_\w+")
-    assert set(variables.findall(README)) == set(variables.findall(code))
+    text = (ROOT / "reproduce.qmd").read_text(encoding="utf-8")
+    assert set(variables.findall(text)) == set(variables.findall(code))
 
 
 @pytest.mark.parametrize("name", ["publish", "test"])

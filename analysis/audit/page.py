@@ -42,7 +42,7 @@ def write(study: Study, *, data: Path, out: Path | None = None) -> Path:
             f"The images are not those behind the results of {study.name}.\n"
             "Restore the data, or name its folder with --data."
         )
-    evaluated = images.positions("test")
+    evaluated = images.positions(study.images.evaluate)
     chosen = choose(images.index[evaluated], suspected, seed=study.seed)
     path = out or paths.ROOT / "build" / "audit" / f"{study.name}.html"
     with files.written_whole(path) as temporary:

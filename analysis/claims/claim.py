@@ -156,6 +156,10 @@ class Claims:
         """Return how many claims have a threshold."""
         return sum(claim.confirmatory for claim in self.claims)
 
+    def testable(self, *, asked: bool) -> int:
+        """Return how many claims can be tested; without ``asked`` no people's answers are known."""
+        return sum(claim.confirmatory and (asked or not claim.test.asks) for claim in self.claims)
+
     def check_classes(self, classes: Sequence[str]) -> None:
         """Raise ``UserError`` for a claim about a class that is none of these."""
         for claim in self.claims:

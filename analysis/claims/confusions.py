@@ -25,7 +25,7 @@ PAIRS = 1000
     "quasi-independence predicts,",
     clause="confusions follow a structure",
     sides=("above", "below"),
-    effect="share of errors over that expected",
+    effect="ratio of errors to those expected",
     unit="ratio",
     reports=("share in the pairs", "share in the pairs by chance"),
 )

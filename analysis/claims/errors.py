@@ -96,7 +96,7 @@ def _least_error(evidence: Evidence, known: np.ndarray) -> np.ndarray:
     sentence="The error of {group}, minus that of {rest}{fixing},",
     clause="{group} {errs} {more} than {rest}",
     sides=("above", "below"),
-    effect="error minus that of the others",
+    effect="difference in error",
     unit="difference of shares",
 )
 def error_difference(
@@ -122,7 +122,7 @@ def error_difference(
     sentence="The error of {group}, divided by that of {rest}{fixing},",
     clause="{group} {errs} {more} than {rest}",
     sides=("above", "below"),
-    effect="error over that of the others",
+    effect="ratio of the errors",
     unit="ratio",
 )
 def error_ratio(

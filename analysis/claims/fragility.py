@@ -30,7 +30,7 @@ Bins = Annotated[int, Strict(), Field(ge=1, le=1000)]
     sentence="Accuracy under {attack} at ε = {epsilon}, divided by the clean accuracy,",
     clause="accuracy collapses under small perturbations",
     sides=("below",),
-    effect="attacked over clean accuracy",
+    effect="ratio of attacked to clean accuracy",
     unit="ratio",
     reports=("accuracy under attack",),
 )
@@ -49,7 +49,7 @@ def accuracy_left(evidence: Evidence, *, attack: Attack = "fgsm", epsilon: Share
     sentence="Accuracy under {attack} at ε = {epsilon}, minus that of guessing,",
     clause="accuracy under the largest perturbation is {better} than guessing",
     sides=("above", "below"),
-    effect="accuracy minus that of guessing",
+    effect="accuracy minus guessing",
     unit="difference of shares",
     reports=("accuracy under attack",),
 )

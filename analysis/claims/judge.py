@@ -60,7 +60,7 @@ def judge(
     }
     theirs = None
     if published is not None:
-        count = needed_resamples(study, claims.confirmatory)
+        count = needed_resamples(study, claims.testable(asked=False))
         body = evidences.of_published(published, resamples=count, seed=study.seed)
         theirs = _judged(claims, body, level=level)
     records = tuple(

@@ -28,7 +28,8 @@ class Test:
 
     ``sentence`` begins the explanation, which the threshold ends; ``clause`` states the claim in
     lower case, if its threshold is on one of ``sides``; ``effect`` names what is measured: all
-    three are templates. ``reports`` are the numbers reported with it.
+    three are templates. ``reports`` are the numbers reported with it. It ``asks`` if it is made of
+    people's answers.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Test:
     effect: str
     unit: Unit
     reports: tuple[Kind, ...]
+    asks: bool = False
 
     def checked(self, parameters: Parameters, *, claim: str) -> Parameters:
         """Return the parameters with their defaults. Raises ``UserError`` for one that is wrong."""
@@ -69,6 +71,7 @@ def test(
     effect: str,
     unit: Unit,
     reports: tuple[Kind, ...] = (),
+    asks: bool = False,
 ) -> Callable[[Callable[..., Finding]], Callable[..., Finding]]:
     """Register a function as a test; its keyword arguments are the parameters of its claims."""
 
@@ -80,7 +83,8 @@ def test(
             if value.kind is value.KEYWORD_ONLY
         }
         form = create_model(function.__name__, __base__=Section, **fields)
-        TESTS[name] = Test(name, function, form, sentence, clause, sides, effect, unit, reports)
+        words = sentence, clause, sides, effect
+        TESTS[name] = Test(name, function, form, *words, unit, reports, asks)
         return function
 
     return register

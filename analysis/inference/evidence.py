@@ -19,15 +19,13 @@ from analysis.inference import attributes
 from analysis.inference.bootstrap import Resamples
 from analysis.inference.calibration import cross_fitted_temperatures
 from analysis.project.errors import UserError, nearest
-from analysis.results import readings
+from analysis.results import answers, readings
 from analysis.results.published import Published
 from analysis.results.schemas import ALTERED, FGSM, MEASURES, RANDOM, TRAINED
 from analysis.results.store import Store
 from analysis.study import Study
 
 Maps = dict[str, dict[str, np.ndarray]]
-
-
 # Why a claim about networks is not tested.
 ALONE = "no network: predictions alone"
 
@@ -63,9 +61,9 @@ class Evidence:
     are about the first layer. ``gradients`` are ``largest``, ``zero`` and ``margin`` (R, N) of the
     table of that name. ``source`` is where the images come from, if all its training images were
     trained on. ``attributes`` are categories, text (N,) by name, ``numbers`` the numbers behind
-    those that are thirds, and ``readings`` what people saw, int (N,) by reader (see
-    ``results.readings``). With ``sequence`` the images of a group are in reading order, and with
-    ``alone`` there are predictions without a network.
+    those that are thirds. By reader, ``readings`` are what people saw, int (N,), and ``answers``,
+    by ε as well, whether they found the attacked image, (N,): see the modules of these names. With
+    ``sequence`` images of a group are in reading order; ``alone``: predictions without a network.
     """
 
     classes: tuple[str, ...]
@@ -90,6 +88,7 @@ class Evidence:
     attributes: dict[str, np.ndarray] = field(default_factory=dict)
     numbers: dict[str, np.ndarray] = field(default_factory=dict)
     readings: dict[str, np.ndarray] = field(default_factory=dict)
+    answers: dict[tuple[str, float], np.ndarray] = field(default_factory=dict)
     sequence: bool = False
     alone: bool = False
 
@@ -263,6 +262,7 @@ def of_study(tables: Tables, study: Study, classes: tuple[str, ...], *, resample
         attributes=texts,
         numbers=numbers,
         readings=readings.load(study.name, classes=classes, index=tables.index),
+        answers=answers.load(study.name, index=tables.index),
         sequence=study.images.sequence,
         alone=study.predictions is not None,
     )

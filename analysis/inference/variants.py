@@ -74,6 +74,7 @@ def networks_resampled(evidence: Evidence) -> Evidence:
         attributes={name: tile(values) for name, values in evidence.attributes.items()},
         numbers={},
         readings={},
+        answers={},
     )
 
 

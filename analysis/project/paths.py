@@ -38,8 +38,8 @@ def shown(path: Path) -> str:
 
 
 def pictures() -> Path:
-    """Return the folder of pictures that are this project's own, and so in the repository."""
-    return ROOT / "build" / "pictures"
+    """Return the folder of the pictures of single images, which lies beside that of the results."""
+    return _folder("FAILURE_MODES_RESULTS", ROOT / "build" / "results").parent / "pictures"
 
 
 def simulation() -> Path:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pandera.pandas as pa
 
-from analysis.results.columns import ENDS, count, number, share, table, text
-from analysis.results.schemas import AGREED, CONTROL, INDEX, RULES
+from analysis.results.answers import SIDES
+from analysis.results.columns import ENDS, SHARE, count, number, share, table, text
+from analysis.results.schemas import AGREED, CONTROL, INDEX, RULES, SHOWN
 
 IMAGE_TABLES: dict[str, pa.DataFrameSchema] = {
     "duplicates": table(
@@ -89,6 +90,34 @@ IMAGE_TABLES: dict[str, pa.DataFrameSchema] = {
         },
         unique=["index"],
         about="what people saw who were shown neither label nor prediction, one row an image",
+    ),
+    "pictures": table(
+        {
+            "group": text("why the image is shown", *SHOWN),
+            "place": count("place in the group, from 0"),
+            "run": text("run whose network is quoted; empty for a suspect, where all are"),
+            "index": INDEX,
+            "label": text("name of the class, as labelled"),
+            "predicted": text("predicted class; of a suspect, that of most repeats"),
+            "confidence": number(
+                "its confidence; of a suspect, the least of any repeat", SHARE, missing=True
+            ),
+            "attacked_predicted": text("class predicted under attack, empty where not shown"),
+            "attacked_confidence": number("its confidence", SHARE, missing=True),
+            "slice": text("attribute and slice of an error of the worst slice, else empty"),
+            "side": text("side that the attacked image of a pair is on, else empty", *SIDES, ""),
+        },
+        unique=["group", "index"],
+        about="single images that are shown, chosen by rule, one row for an image and a group",
+    ),
+    "guesses": table(
+        {
+            "pairs": count("pairs of a clean and an attacked image", 1),
+            "right": count("pairs in which the attacked image was found"),
+            **ENDS,
+        },
+        unique=["pairs", "right"],
+        about="exact interval of the share of pairs, for every score of a reader",
     ),
     "agreement": table(
         {

@@ -1,41 +1,39 @@
-"""Pictures of single images: which are shown, by rule, and the file that has them.
+"""The file of a study's single images: which are shown is derived, and what is drawn is here.
 
-They are chosen by rules from the tables, so nothing is picked by eye, and drawn by
-``analysis.probes.pictures``. Reading them takes no torch.
+The derived table ``pictures`` names the images, by rule (see ``analysis.inference.pictures``);
+``analysis.probes.pictures`` draws them. Reading them takes no torch.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import hashlib
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import pyarrow as pa
 
 from analysis.project import paths
 from analysis.project.errors import UserError
 from analysis.project.files import written_whole
-from analysis.results.schemas import FGSM
-from analysis.results.store import Derived, Store, derived, nothing_yet
+from analysis.results.store import Derived
 from analysis.study import Study
 
-# How many images a group shows at most; of confusions one for each of the commonest pairs.
-GROUPS = {"confusion": 6, "suspect": 8, "error": 8, "flipped": 4}
 # How much larger the perturbation is drawn than it is.
 MAGNIFICATION = 20
-
-_CLEAN, _ATTACKED = ["predicted", "confidence"], ["attacked_predicted", "attacked_confidence"]
-CHOSEN = ["group", "run", "index", "label", *_CLEAN, *_ATTACKED]
-# PNG files: the image; what the attack adds at the input size, magnified, on grey; the image with
-# it; and Grad-CAM of both, to lie over the image, missing where it is zero everywhere.
+CHOSEN = "pictures"
+_KEY = ["group", "index"]
+# Image files: the image; what the attack adds, magnified, on grey; the image with it; and Grad-CAM
+# of both, over the image in grey. What a group does not show is missing, as is a map that is zero
+# everywhere.
 PANELS = ["clean", "perturbation", "attacked", "clean_map", "attacked_map"]
-# The last identifies the results that the pictures are of.
-COLUMNS = [*CHOSEN, *PANELS, "inputs"]
+# The last identifies what the pictures are of.
+COLUMNS = [*_KEY, *PANELS, "inputs"]
+# Raised by hand when the same images are drawn in another way.
+_VERSION = 1
 
 
 class NotDrawn(UserError):
-    """There are no pictures of these results yet."""
+    """There are no pictures of these results."""
 
 
 def path(study: str) -> Path:
@@ -43,67 +41,10 @@ def path(study: str) -> Path:
     return paths.pictures() / f"{study}.parquet"
 
 
-def choose(store: Store) -> pd.DataFrame:
-    """Return the images of the complete repeats to show, as ``by_rule`` does.
-
-    Raises ``UserError`` if the study does not allow single images, or has no complete repeat.
-    """
-    study = store.study
-    _check_shown(study)
-    if study.attacks is None:
-        raise UserError(f"{study.name} has no [attacks], whose images are what is shown.")
-    runs = [run for runs in store.shown_repeats().values() for run in runs]
-    if not runs or not all("attacks" in store.runs[run].tables for run in runs):
-        raise nothing_yet(study.name)
-    predictions, attacks = (
-        pd.concat([store.read(run, table).assign(run=run) for run in runs], ignore_index=True)
-        for table in ("predictions", "attacks")
-    )
-    at_epsilon = np.isclose(attacks["epsilon"], study.attacks.logits_epsilon)
-    results = derived(study.name)
-    # Too few repeats suspect no label.
-    suspects = results.table("suspects")["index"] if "suspects" in results else []
-    return by_rule(predictions, attacks[at_epsilon & (attacks["attack"] == FGSM)], suspects)
-
-
-def by_rule(
-    predictions: pd.DataFrame, attacked: pd.DataFrame, suspects: Iterable[int]
-) -> pd.DataFrame:
-    """Return the images to show, with classes as positions (the columns ``CHOSEN``).
-
-    Of each of the commonest confusions the most confident; then suspected wrong labels, errors, and
-    right predictions that the attack turns into errors, of different classes, all the most
-    confident first. Each image is shown once, in the first group that has it.
-    """
-    under = attacked.rename(columns=dict(zip(_CLEAN, _ATTACKED, strict=True)))
-    key = ["run", "index"]
-    both = predictions.merge(under[[*key, *_ATTACKED]], on=key, validate="one_to_one")
-    errs = both["label"] != both["predicted"]
-    flips = ~errs & (both["label"] != both["attacked_predicted"])
-    wrong, flipped = (
-        both[rows].sort_values([surest, *key], ascending=[False, True, True])
-        for rows, surest in ((errs, "confidence"), (flips, "attacked_confidence"))
-    )
-    pair = ["label", "predicted"]
-    commonest = wrong.groupby(pair).size().sort_values(ascending=False, kind="stable")
-    of_pairs = wrong.set_index(pair, drop=False)
-    candidates = [
-        ("confusion", of_pairs.loc[[one]], "index", 1)
-        for one in commonest.index[: GROUPS["confusion"]]
-    ]
-    candidates += [
-        ("suspect", wrong[wrong["index"].isin(suspects)], "index", GROUPS["suspect"]),
-        ("error", wrong, "index", GROUPS["error"]),
-        ("flipped", flipped, "label", GROUPS["flipped"]),
-    ]
-    chosen = both.head(0).assign(group="")
-    for group, rows, once, count in candidates:
-        new = rows[~rows["index"].isin(chosen["index"])].drop_duplicates(once).head(count)
-        chosen = pd.concat([chosen, new.assign(group=group)], ignore_index=True)
-    return chosen[CHOSEN]
-
-
-def _check_shown(study: Study) -> None:
+def check_shown(study: Study) -> None:
+    """Raise ``UserError`` if a study does not allow single images, or has none."""
+    if study.predictions is not None:
+        raise UserError(f"{study.name} has predictions alone, so there is no image to show.")
     if not study.images.show:
         raise UserError(
             f"Single images of {study.name} must not be shown: its study does not allow it.\n"
@@ -111,28 +52,59 @@ def _check_shown(study: Study) -> None:
         )
 
 
+def inputs(results: Derived) -> str:
+    """Return what identifies the pictures of some results.
+
+    It is the choice with what its networks say, the images, the attack and the layer: a claim in
+    other words needs no new pictures.
+    """
+    attacks, record = results.study.attacks, results.record
+    epsilon = attacks.logits_epsilon if attacks else None
+    chosen = results.table(CHOSEN).to_csv(index=False, float_format="%.9g")
+    parts = f"{_VERSION} {record.images} {epsilon} {record.layers[:1]} {MAGNIFICATION}\n{chosen}"
+    return hashlib.sha256(parts.encode()).hexdigest()
+
+
 def write(results: Derived, table: pd.DataFrame) -> Path:
-    """Write the pictures of some results, with the names of classes; return the file."""
+    """Write what is drawn, with the columns ``group``, ``index`` and ``PANELS``; return the file.
+
+    Raises ``UserError`` if the study does not allow single images.
+    """
+    check_shown(results.study)
     with written_whole(path(results.study.name)) as temporary:
-        table.assign(inputs=results.record.inputs)[COLUMNS].to_parquet(temporary)
+        table.assign(inputs=inputs(results))[COLUMNS].to_parquet(temporary)
     return path(results.study.name)
 
 
+def are_drawn(results: Derived) -> bool:
+    """Return whether there are pictures of these results."""
+    return _drawn(results) is not None
+
+
 def read(results: Derived) -> pd.DataFrame:
-    """Return the pictures of some results, with the columns ``COLUMNS``.
+    """Return the pictures of some results: the derived table with the columns ``PANELS``.
 
     Raises ``NotDrawn`` if there are none of them, ``UserError`` if they must not be shown.
     """
-    _check_shown(results.study)
+    check_shown(results.study)
     study, place = results.study.name, path(results.study.name)
-    try:
-        table = pd.read_parquet(place)
-        drawn = list(table) == COLUMNS and set(table["inputs"]) == {results.record.inputs}
-    except (pa.ArrowException, OSError):
-        drawn = False
-    if not drawn:
+    drawn = _drawn(results)
+    if drawn is None:
         raise NotDrawn(
             f"{paths.shown(place)} is missing, damaged, or of other results of {study}.\n"
             f"Draw the pictures with `python -m analysis pictures {study}`."
         )
+    return results.table(CHOSEN).merge(drawn.drop(columns="inputs"), on=_KEY, how="inner")
+
+
+def _drawn(results: Derived) -> pd.DataFrame | None:
+    """Return the file's table if it is of these results."""
+    if CHOSEN not in results:
+        return None
+    try:
+        table = pd.read_parquet(path(results.study.name))
+    except (pa.ArrowException, OSError):
+        return None
+    if list(table) != COLUMNS or set(table["inputs"]) - {inputs(results)}:
+        return None
     return table

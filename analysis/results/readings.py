@@ -7,7 +7,6 @@ reader, index and reading, as the page of ``python -m analysis audit`` saves it.
 from __future__ import annotations
 
 import csv
-import hashlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -15,6 +14,7 @@ import numpy as np
 
 from analysis.project import paths
 from analysis.project.errors import UserError, nearest
+from analysis.project.files import sha256
 
 FOLDER = paths.STUDIES / "audits"
 COLUMNS = ("study", "reader", "index", "reading")
@@ -29,10 +29,12 @@ def files(study: str) -> list[Path]:
 
 def digest(study: str) -> str:
     """Return what identifies all readings of a study, empty if there are none."""
-    parts = [
-        f"{path.name} {hashlib.sha256(path.read_bytes()).hexdigest()}" for path in files(study)
-    ]
-    return "\n".join(parts)
+    return contents(files(study))
+
+
+def contents(paths: Sequence[Path]) -> str:
+    """Return the name and the SHA-256 of each of some files, a line each."""
+    return "\n".join(f"{path.name} {sha256(path)}" for path in paths)
 
 
 def load(study: str, *, classes: Sequence[str], index: np.ndarray) -> dict[str, np.ndarray]:
@@ -58,7 +60,7 @@ def load(study: str, *, classes: Sequence[str], index: np.ndarray) -> dict[str, 
 def _read(path: Path, *, study: str, classes: Sequence[str], index: np.ndarray) -> np.ndarray:
     place = {int(value): number for number, value in enumerate(index)}
     reading = np.full(len(index), UNSEEN)
-    for line, row in _rows(path):
+    for line, row in rows(path, COLUMNS):
         image = row["index"]
         where = place.get(int(image)) if image.isascii() and image.isdigit() else None
         if row["study"] != study:
@@ -76,26 +78,30 @@ def _read(path: Path, *, study: str, classes: Sequence[str], index: np.ndarray) 
             known = bool(row["reading"])
             reading[where] = classes.index(row["reading"]) if known else UNREADABLE
             continue
-        raise _refused(path, f"line {line} {problem[:200]}")
+        raise refused(path, f"line {line} {problem[:200]}")
     return reading
 
 
-def _rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
-    """Yield each row with the number of its line."""
+def rows(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, dict[str, str]]]:
+    """Yield each row of a reader's file with the number of its line.
+
+    Raises ``UserError`` for a file that is no CSV with these columns.
+    """
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            rows = csv.DictReader(file, strict=True)
-            if tuple(rows.fieldnames or ()) != COLUMNS:
-                raise _refused(path, f"its columns are not {', '.join(COLUMNS)}")
-            for row in rows:
+            found = csv.DictReader(file, strict=True)
+            if tuple(found.fieldnames or ()) != columns:
+                raise refused(path, f"its columns are not {', '.join(columns)}")
+            for row in found:
                 if None in row or None in row.values():
-                    raise _refused(path, f"line {rows.line_num} has not {len(COLUMNS)} values")
-                yield rows.line_num, row
+                    raise refused(path, f"line {found.line_num} has not {len(columns)} values")
+                yield found.line_num, row
     except (UnicodeDecodeError, csv.Error) as error:
-        raise _refused(path, f"it is not a CSV file in UTF-8 ({str(error)[:80]})") from None
+        raise refused(path, f"it is not a CSV file in UTF-8 ({str(error)[:80]})") from None
 
 
-def _refused(path: Path, problem: str) -> UserError:
+def refused(path: Path, problem: str) -> UserError:
+    """Return the error for a reader's file."""
     return UserError(
-        f"{paths.shown(path)}: {problem}.\nCorrect it, or save it again from the audit page."
+        f"{paths.shown(path)}: {problem}.\nCorrect it, or save it again from the page it is from."
     )

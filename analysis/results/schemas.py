@@ -46,6 +46,11 @@ BY_CONFIDENCE, BY_PERMUTATION, BOTH_RULES, BY_ONE_NETWORK = RULES = (
 CONTROL = "control"
 # What the readers of an audit agree on.
 AGREED = ("label", "prediction", "other", "unreadable", "no agreement")
+# Why a single image is shown: an attack turns it, it is of a common confusion, its label is
+# suspected, it is an error of the worst slice, or readers are asked which of two is attacked.
+EXAMPLE, CONFUSION, SUSPECT, SLICE, PAIR = SHOWN = (
+    *("example", "confusion", "suspect", "slice", "pair"),
+)
 # In a column of class names, every class together; no class may have this name.
 ALL = "(all)"
 # In a column of attacks or layers, where a row has none.

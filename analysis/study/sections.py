@@ -71,9 +71,9 @@ class Images(Section):
     The split ``evaluate`` is evaluated; ``all`` is every image of every split. With one fold,
     networks are trained on the split ``train``; with more, each fold of the evaluated images is
     predicted by a network trained on all other images. Folds keep images of one group together.
-    ``noun`` is what a class is called in the paper, and ``show`` allows single images on published
-    pages. With ``sequence`` the images of one group are in reading order, as the digits of a house
-    number are.
+    ``noun`` is what a class is called in the paper. ``show`` allows single images on published
+    pages, where ``terms`` says in one line where they come from and under which licence. With
+    ``sequence`` the images of one group are in reading order, as the digits of a house number are.
     """
 
     source: Literal[
@@ -102,6 +102,7 @@ class Images(Section):
     noun: Line = "class"
     nouns: Line = "classes"
     show: bool = False
+    terms: Line | Literal[""] = ""
     sequence: bool = False
 
     @model_validator(mode="after")

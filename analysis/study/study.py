@@ -32,7 +32,7 @@ from analysis.study.sections import (
 # Words for the pages, what groups alone decide, and which networks are mapped change no result; of
 # files the content counts, which records identify.
 _NO_RESULT = {
-    "images": {"noun", "nouns", "show", "sequence", "path", "attributes"},
+    "images": {"noun", "nouns", "show", "terms", "sequence", "path", "attributes"},
     "network": {"start"},
     "predictions": {"file"},
     "maps": {"repeats"},
@@ -143,7 +143,11 @@ class Study(Section):
         data sets.
         """
         near = (self._folder or Path()) / Path(name).expanduser()
-        return near if near.exists() else (data or self._data or paths.data()) / Path(name).expanduser()
+        return (
+            near
+            if near.exists()
+            else (data or self._data or paths.data()) / Path(name).expanduser()
+        )
 
     @property
     def files(self) -> dict[str, Path]:

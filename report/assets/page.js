@@ -1,9 +1,9 @@
-// Gives every table its data as CSV, lets the keyboard move what is wider than the page, and gives
-// tables of many columns more of its width.
+// Gives every table its data as CSV, gives tables of many columns more of the page's width, turns
+// the rows of what a phone is too narrow for into cards, and lets the keyboard move what is wide.
 (() => {
   // In the source this class of Quarto's would leave room for notes on every page of the PDF too,
   // and Quarto's own scripts look for it when the page is complete.
-  for (const wide of document.querySelectorAll("#tbl-verdicts, #tbl-tests, #tbl-classes")) {
+  for (const wide of document.querySelectorAll("#tbl-verdicts, #tbl-tests, #tbl-changes, #tbl-classes")) {
     wide.classList.add("column-page");
     let around = wide.parentElement;
     for (; around?.closest("main > *"); around = around.parentElement) {
@@ -51,6 +51,22 @@
     return frame;
   };
 
+  // A row as a card says of each value which column it is in; the roles keep it a table to readers
+  // of the screen.
+  const asCards = (frame) => {
+    const [table] = frame.children;
+    const heads = [...table.tHead.rows[0].cells].map((cell) => cell.textContent.trim());
+    table.role = "table";
+    for (const row of table.tBodies[0].rows) {
+      row.role = "row";
+      [...row.cells].forEach((cell, column) => {
+        cell.role = "cell";
+        cell.dataset.column = heads[column];
+      });
+    }
+    frame.classList.add("cards");
+  };
+
   const offer = (exhibit) => {
     const table = exhibit.querySelector("table");
     if (!table) return;
@@ -63,13 +79,16 @@
 
   document.addEventListener("DOMContentLoaded", () => {
     const tables = [...document.querySelectorAll("table")].map(frameOf);
+    if (matchMedia("(max-width: 30rem)").matches) {
+      tables.filter((frame) => frame.scrollWidth > frame.clientWidth).forEach(asCards);
+    }
     const frames = [...tables, ...document.querySelectorAll("pre")];
     const check = () => {
       for (const frame of frames) {
         const scrolls = frame.scrollWidth > frame.clientWidth;
         frame.toggleAttribute("tabindex", scrolls);
         if (scrolls) frame.tabIndex = 0;
-        frame.role = scrolls && frame.className === "wide" ? "region" : null;
+        frame.role = scrolls && frame.classList.contains("wide") ? "region" : null;
       }
     };
     check();

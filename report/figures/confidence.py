@@ -28,9 +28,7 @@ def confident_errors(results: Results) -> Drawn:
     dashes = [[1, 0], [6, 3], [2, 2]]
     base = alt.Chart(data).encode(
         x=alt.X("confidence:Q", title="cut-off", scale=style.NEAR, axis=alt.Axis(format=".0%")),
-        color=looks(
-            alt.Color, "body", bodies, [style.BLUE, style.ORANGE, style.GREEN], style.LINES
-        ),
+        color=looks(alt.Color, "body", bodies, [style.BLUE, style.GREY, style.INK], style.LINES),
         tooltip=tooltip("body", ("confidence", ".2f"), *((name, ".1%") for name in _SHARE)),
     )
     title = "share of the errors that are as confident"
@@ -142,24 +140,27 @@ def reliability_chart(bins: pd.DataFrame) -> alt.FacetChart:
 
 @figure
 def selective(results: Results) -> Drawn:
-    """Return the error among the most confident predictions against the share that is kept."""
-    data = results.table("selective").round(6)
+    """Return the error among the most confident predictions against the share that is kept.
+
+    Scaling by temperature keeps the order within a network, so only confidence as given is drawn.
+    """
+    data = results.rows("selective", scaling=AS_GIVEN).round(6)
     kept = "share of the predictions kept, most confident first"
     errors = ((name, ".2%") for name in ("error", "low", "high"))
     base = alt.Chart(data).encode(
         x=alt.X("kept:Q", title=kept, axis=style.SHARES),
-        color=looks(alt.Color, "scaling", SCALINGS, [style.BLUE, style.ORANGE], style.LINES),
-        tooltip=tooltip("scaling", ("kept", ".0%"), *errors),
+        tooltip=tooltip(("kept", ".0%"), *errors),
     )
     title = "error among them"
     chart = alt.layer(
-        base.mark_area(opacity=0.2).encode(y=alt.Y("low:Q", title=title), y2="high:Q"),
-        base.mark_line(strokeWidth=2.5).encode(
-            y=alt.Y("error:Q", title=title, axis=alt.Axis(format=".1%")),
-            strokeDash=looks(alt.StrokeDash, "scaling", SCALINGS, [[1, 0], [6, 3]], style.LINES),
+        base.mark_area(opacity=0.2, color=style.BLUE).encode(
+            y=alt.Y("low:Q", title=title), y2="high:Q"
         ),
-    ).properties(width=style.WIDTH, height=260)
-    given = data[data["scaling"] == AS_GIVEN].set_index("kept")["error"]
+        base.mark_line(strokeWidth=2.5, color=style.BLUE).encode(
+            y=alt.Y("error:Q", title=title, axis=alt.Axis(format=".1%"))
+        ),
+    ).properties(width=style.WIDTH, height=220)
+    given = data.set_index("kept")["error"]
     half = given.index[abs(given.index - 0.5).argmin()]
     text = (
         "Error among the most confident predictions against the share of them kept: "

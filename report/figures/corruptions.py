@@ -15,7 +15,7 @@ from report.numbers.results import Results
 
 _QUANTITIES = {"accuracy": ("value", "low", "high")}
 _QUANTITIES["median confidence"] = ("confidence", "low_confidence", "high_confidence")
-_LOOKS = [(style.BLUE, "circle", [1, 0]), (style.ORANGE, "square", [4, 2])]
+_LOOKS = [(style.BLUE, "circle", [1, 0]), (style.GREY, "square", [4, 2])]
 # Ticks of ε are at least this share of the largest apart.
 _GAP = 0.15
 

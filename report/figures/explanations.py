@@ -17,14 +17,14 @@ from report.numbers.results import Results
 _MEASURES = {"spread": "spread (1 is flat)", "area": "area (share of the input)"}
 _FEWER, _MORE, _OTHERS = "claimed to be compact", "claimed to be diffuse", "others"
 _LOOKS = {
-    _FEWER: (style.GREEN, "circle"),
-    _MORE: (style.ORANGE, "triangle-up"),
+    _FEWER: (style.INK, "circle"),
+    _MORE: (style.BLUE, "triangle-up"),
     _OTHERS: (style.GREY, "square"),
 }
 _WEIGHTS = {TRAINED: "trained weights", RANDOM: "random weights"}
 _QUANTILES = ("q05", "q25", "q50", "q75", "q95")
 # The rows of the maps, in pixels: a map with some room around it.
-_ROW, _SIDE = 40, 36
+_ROW, _SIDE = 60, 56
 
 
 @figure
@@ -45,11 +45,13 @@ def spread(results: Results) -> Drawn:
         color=looks(alt.Color, "said", groups, colours, style.LEGEND),
         tooltip=tooltip("measure", "class", "said", *style.ESTIMATE),
     )
-    low = alt.X("low:Q", title=None, scale=style.NEAR, axis=alt.Axis(tickCount=5))
+    low = alt.X("low:Q", title=None, axis=alt.Axis(tickCount=5))
     shape = looks(alt.Shape, "said", groups, shapes, style.LEGEND)
     chart = alt.layer(
         base.mark_rule(strokeWidth=2).encode(x=low, x2="high:Q"),
-        base.mark_point(**style.POINT, size=70).encode(x="value:Q", shape=shape),
+        base.mark_point(**style.POINT, size=70).encode(
+            x=alt.X("value:Q", scale=alt.Scale(zero=True)), shape=shape
+        ),
     ).properties(width=style.PANEL, height=max(80, 24 * len(results.shown)))
     ranges = []
     for name, rows in data.groupby("measure", sort=False):

@@ -19,6 +19,7 @@ from report.figures.figure import Drawn, figure
 from report.figures.style import looks, tooltip
 from report.numbers.formats import ATTACK_NAMES, listed, per_cent
 from report.numbers.results import Results
+from report.numbers.values import ENOUGH
 
 # The attacks that every image underwent at every ε.
 _ATTACKS = {attack: ATTACK_NAMES[attack] for attack in (FGSM, RANDOM_SIGN)}
@@ -145,7 +146,7 @@ class _Charts:
             color=alt.Color("share:Q", scale=scale, legend=None),
             tooltip=tooltip("class", "predicted", ("share", ".2%"), *self._sizes()),
         )
-        line = {"filled": False, "stroke": style.ORANGE}
+        line = {"filled": False, "stroke": style.INK}
         row = base.transform_filter(self._class)
         layers = [
             cells.add_params(*self._selections),
@@ -214,9 +215,10 @@ class _Charts:
 
     def _reliability(self) -> alt.LayerChart:
         rows = self._results.rows("reliability", class_=tuple(self._names)).round(5)
+        rows = rows[rows["predictions"] >= ENOUGH]
         x, y, diagonal = style.calibrated()
         numbers = (("confidence", ".3f"), ("accuracy", ".3f"), "predictions")
-        colour = looks(alt.Color, "scaling", SCALINGS, [style.BLUE, style.ORANGE], _LEGEND)
+        colour = looks(alt.Color, "scaling", SCALINGS, [style.BLUE, style.GREY], _LEGEND)
         base = self._of(rows.drop(columns="bin"))
         base = base.encode(x=x, color=colour, tooltip=tooltip("class", "scaling", *numbers))
         low = alt.Y("low:Q", title="share that is right")
@@ -264,7 +266,7 @@ class _Attacked(_Charts):
         self._selections = [self._level, self._predicted, self._class]
         self._x = style.levels_axis(sizes, gap=0.18, title="ε in 8-bit levels")
         # Of attacks, the same in every chart.
-        names, colours = list(_ATTACKS.values()), [style.ORANGE, style.BLUE]
+        names, colours = list(_ATTACKS.values()), [style.ORANGE, style.OCHRE]
         self._colour = looks(alt.Color, "attack", names, colours, _LEGEND)
 
     @cached_property

@@ -1,7 +1,9 @@
-"""A figure on a page: interactive on the web, vector in print, with its alternative text."""
+"""A figure on a page: interactive on the web, vector in print, an image elsewhere."""
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import wraps
@@ -11,12 +13,16 @@ import altair as alt
 import pandas as pd
 import vl_convert
 
-from report.page import Execution, Markdown, csv_link, raw
+from analysis.project.errors import UserError
+from report.page import Execution, Markdown, csv_link, image, raw
 from report.safe import safe, script
 
 # Fonts that exist where they are needed: Typst carries the first, browsers one of the others.
 _PRINT_FONT = "Libertinus Serif"
 _WEB_FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
+
+# On paper a pixel is so many points, which makes letters of 8 points, and a line has so many.
+_POINTS, _WIDEST = 0.66, 425.0
 
 Drawn = tuple[alt.TopLevelMixin, pd.DataFrame, str]
 P = ParamSpec("P")
@@ -33,7 +39,12 @@ class Figure:
     function: str
 
     def markdown(self, execution: Execution) -> Markdown:
-        """Return the raw block that a page shows."""
+        """Return what a page shows: a raw block, or an image for formats without one.
+
+        Raises ``UserError`` for an image of charts that follow a reader's choice.
+        """
+        if execution.images is not None:
+            return _alone(image(execution, self.png(), name=self.name, alt=self.alt_text))
         return self.typst() if execution.print else self.html()
 
     def html(self) -> Markdown:
@@ -50,14 +61,21 @@ class Figure:
 
     def typst(self) -> Markdown:
         """Return a raw Typst block: the chart as SVG, with its alternative text."""
-        # As an image file it would lose that text, which Quarto accepts only in static metadata.
-        drawing = safe(self.svg(_PRINT_FONT, "transparent"), "typst")
-        text = safe(self.alt_text, "typst")
-        return raw("typst", f'#image(bytes({drawing}), format: "svg", alt: {text})')
+        return _typst(self.svg(_PRINT_FONT, "transparent"), self.alt_text)
 
     def svg(self, font: str = _WEB_FONT, background: str = "white") -> str:
         """Return the chart as SVG."""
         return vl_convert.vegalite_to_svg(self._specification(font, background))
+
+    def png(self) -> bytes:
+        """Return the chart as PNG, with two pixels for one of the screen's."""
+        content = self._specification(_WEB_FONT, "white")
+        if '"input": "select"' in json.dumps(content.get("params", [])):
+            raise UserError(
+                f"The charts of {self.name} follow a reader's choice, which needs HTML.\n"
+                "Render single pages in other formats: `quarto render index.qmd --to docx`."
+            )
+        return vl_convert.vegalite_to_png(content, scale=2)
 
     def _specification(self, font: str, background: str = "transparent") -> dict[str, Any]:
         titles = {"titleFontSize": 12, "labelFontSize": 12}
@@ -88,3 +106,27 @@ def figure(function: Callable[P, Drawn]) -> Callable[P, Figure]:
         return Figure(name, chart, data, text, f"{function.__module__}.{function.__name__}")
 
     return drawn
+
+
+def drawing(execution: Execution, svg: str, *, name: str, alt: str) -> Markdown:
+    """Return an SVG that takes the page's colour of text, as the format of a page takes it."""
+    alt = " ".join(alt.split())
+    if execution.images is not None:
+        return _alone(image(execution, vl_convert.svg_to_png(svg, scale=2), name=name, alt=alt))
+    if execution.print:
+        return _typst(svg, alt)
+    label = safe(alt, "html")
+    return raw("html", f'<div class="drawing" role="img" aria-label="{label}">{svg}</div>')
+
+
+def _typst(svg: str, alt: str) -> Markdown:
+    # As an image file it would lose that text, which Quarto accepts only in static metadata.
+    content, text = safe(svg, "typst"), safe(alt, "typst")
+    pixels = re.search(r'<svg[^>]*? width="([\d.]+)', svg)
+    width = f"{min(_POINTS * float(pixels[1]), _WIDEST):.0f}pt" if pixels else "auto"
+    return raw("typst", f'#image(bytes({content}), format: "svg", width: {width}, alt: {text})')
+
+
+def _alone(content: Markdown) -> Markdown:
+    """Return an image for a paragraph of its own, where its text would be taken for a caption."""
+    return Markdown(f"{content}\\ ")

@@ -21,7 +21,7 @@ _LOOKS = {
     ATTACK_NAMES[FGSM]: (style.ORANGE, "circle", [1, 0]),
     ATTACK_NAMES[FGSM_NATIVE]: (style.PURPLE, "triangle-up", [8, 3]),
     ATTACK_NAMES[PGD]: (style.GREEN, "diamond", [4, 2]),
-    ATTACK_NAMES[RANDOM_SIGN]: (style.BLUE, "square", [2, 2]),
+    ATTACK_NAMES[RANDOM_SIGN]: (style.OCHRE, "square", [2, 2]),
 }
 
 
@@ -45,12 +45,17 @@ def fragility(results: Results) -> Drawn:
 
 def _accuracy(results: Results) -> pd.DataFrame:
     """Return the accuracy under each attack at each ε, over all runs and of each."""
-    parts = []
+    clean = results.estimates("accuracy")
+    parts, clean = [], clean[clean["class"] == ALL]
     for attack, name in ATTACK_NAMES.items():
         together = results.estimates("accuracy", attack=attack)
         single = results.rows("accuracies", attack=attack).rename(columns={"accuracy": "value"})
         together = together[together["class"] == ALL].assign(run=ALL)
-        parts.append(pd.concat([together, single]).assign(attack=name))
+        rows = pd.concat([together, single])
+        # Every attack of size zero leaves the image as it is.
+        if len(rows) and not (rows["epsilon"] == 0).any():
+            rows = pd.concat([clean.assign(run=ALL), rows])
+        parts.append(rows.assign(attack=name))
     data = pd.concat(parts).assign(levels=lambda rows: LEVELS * rows["epsilon"])
     return data[["attack", "run", "epsilon", "levels", "value", "low", "high", "images"]].round(6)
 
@@ -70,10 +75,14 @@ def fragility_chart(
     tips = tooltip("attack", ("levels", ".2f"), *style.ESTIMATE)
     base = alt.Chart(estimates).encode(x=x, color=colour)
     each = alt.Chart(runs[["run", "attack", "levels", "value"]]).encode(x=x, y=y, color=colour)
-    guess = alt.Chart(pd.DataFrame({"chance": [chance]})).encode(y="chance:Q")
+    guess = alt.Chart(pd.DataFrame({"chance": [chance], "name": ["guessing"]}))
+    guess = guess.encode(y="chance:Q")
     layers = [
         base.mark_area(opacity=0.2).encode(y=alt.Y("low:Q", title="accuracy"), y2="high:Q"),
         guess.mark_rule(strokeDash=[2, 4], color=style.GREY),
+        guess.mark_text(align="right", baseline="bottom", dy=-3, fontSize=11).encode(
+            x=alt.value("width"), text="name:N"
+        ),
         each.mark_line(strokeWidth=1, opacity=0.3).encode(detail="run:N"),
         base.mark_line(strokeWidth=2.5).encode(y=y, strokeDash=dash),
         base.mark_point(**style.POINT, size=50).encode(y=y, shape=shape, tooltip=tips),

@@ -16,9 +16,10 @@ from analysis.results.published import Published
 from analysis.results.schemas import LEVELS
 
 OURS = "this study"
-# The style sheet of the pages has a lighter relative of the first four for dark pages.
-BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#767676"
-PURPLE = "#CC79A7"
+# What is drawn, what it is compared with, and what differs from both.
+BLUE, GREY, INK = "#0072B2", "#767676", "#1F2328"
+# The perturbations, which nothing else has the colours of.
+ORANGE, GREEN, PURPLE, OCHRE = "#D55E00", "#009E73", "#B5568C", "#8A6A00"
 # Dark enough for white letters on any page.
 DARK = "#00619A"
 WIDTH, PANEL = 560, 236

@@ -24,7 +24,7 @@ OWN, SAME, OTHER = "the claim's own choice", "same answer", "other answer"
 _LOOKS = {
     OWN: (style.BLUE, "diamond"),
     SAME: (style.GREY, "circle"),
-    OTHER: (style.ORANGE, "square"),
+    OTHER: (style.INK, "square"),
 }
 # So many effects, of choices that are combined three at a time, are a matrix rather than names.
 _MANY, _COMBINED = 10, 3

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cached_property
+from functools import cached_property, partial
 from typing import get_args
 
 from analysis.project.errors import UserError
@@ -17,17 +17,11 @@ from analysis.results.records import (
 )
 from analysis.results.schemas import ATTACKS, MEASURES, RANDOM, TRAINED
 from report.numbers import formats
-from report.numbers.formats import NOT_MEASURED, SHAPES
+from report.numbers.findings import words
+from report.numbers.formats import NOT_MEASURED
 from report.numbers.results import Results, checked
 from report.page import Markdown
 
-# How a claim is written under each verdict, after its effect or by itself.
-_SAID: dict[Verdict, str] = {
-    "holds": "{clause}",
-    "does not hold": "that {clause} does not hold here",
-    "undecided": "whether {clause} is undecided",
-    "not tested": "whether {clause} was not tested",
-}
 _COUNTED: dict[Verdict, tuple[str, str]] = {
     "holds": ("holds", "hold"),
     "does not hold": ("does not hold", "do not hold"),
@@ -44,19 +38,23 @@ TOPICS = {
     "fragility": ("accuracy left", "distance from guessing", "accuracy lost"),
     "confidence": ("confident errors", "confidence under attack"),
     "connection": ("connected flips", "connected classes"),
+    "perception": ("share recognised",),
 }
 _TOPIC_OF = {test: topic for topic, tests in TOPICS.items() for test in tests}
-# The table without which a section is left out, or a test of another section, and claims without a
-# test that a section reports.
+# The table without which a section is left out, or a test of another section.
 _NEEDS = {"explanations": "mean_maps", "fragility": "accuracies", "connection": "accuracies"}
 _NEEDS["confidence under attack"] = "accuracies"
-_UNTESTED = {"imperceptible": "similarities", "aggregate": "accuracies"}
+_NEEDS["perception"] = "accuracies"
 # What predictions alone do not suffice for either.
 _OF_NETWORKS = ("persistence",)
 _SIDES = {"above": "more than", "below": "less than", "within": "no more than"}
 _SIGNS = {"above": "> ", "below": "< ", "within": "within ±"}
 # As many choices that turn an answer are named.
 _NAMED = 4
+# Topics whose section reports a claim only if it was tested.
+_ASKING = ("perception",)
+# Tests whose effect is computed over the classes.
+_OVER_CLASSES = ("persistence", "connected classes")
 
 
 def threshold(claim: ClaimRecord, *, short: bool = False) -> str:
@@ -97,78 +95,123 @@ class ClaimNumbers:
         self.record, self._results = record, results
         self.id, self.verdict, self.parameters = record.id, record.study.verdict, record.parameters
         self.topic = _TOPIC_OF.get(record.test, "")
+        self.tested = record.study.effect is not None
         self.varied = record.study.effect is not None and bool(computed(record.study))
         # As an identifier, which has no escapes.
         self.anchor = Markdown(record.id)
 
     @property
-    def clause(self) -> str:
-        """Return what the study says of the claim, without numbers and a full stop."""
-        return _capital(self._said)
+    def headline(self) -> str:
+        """Return what was found in one sentence, or why the claim was not tested."""
+        found = words(self.record, self._results)
+        if found is None:
+            reason = f" ({self.record.study.reason})" if self.record.study.reason else ""
+            return f"Whether {self.record.clause} was not tested{reason}."
+        sentence = found.under(self.verdict)
+        if not self.mostly_turned:
+            return sentence
+        return f"{sentence} But {self.mostly_turned} other choices give another answer."
 
     @property
-    def _said(self) -> str:
-        return _SAID[self.verdict].format(clause=self.record.clause)
-
-    @property
-    def brief(self) -> str:
-        """Return the effect of the claim and what the study says of it, in one sentence.
-
-        It names the variants where most of them have another answer.
-        """
-        effect = self.record.study.effect
-        if effect is None:
-            return f"{self.clause}."
-        value = formats.number(effect.value, self.record.unit)
+    def mostly_turned(self) -> str:
+        """Return how many variants give another answer, such as ``3 of 4``, if most of them do."""
         known = computed(self.record.study)
-        other = sum(one.met != self.record.study.met for one in known)
-        turned = f", but not in {other} of {len(known)} variants" if 2 * other > len(known) else ""
-        return f"{self._effect_is(value)}: {self._said}{turned}."
+        turned = sum(one.met != self.record.study.met for one in known)
+        return f"{turned} of {len(known)}" if 2 * turned > len(known) else ""
 
     @property
-    def finding(self) -> str:
-        """Return the effect with its interval, what it says of the claim, and what it asks for."""
+    def short(self) -> str:
+        """Return what was found in a few words, or a dash."""
+        found = words(self.record, self._results)
+        return found.short if found else formats.UNDEFINED
+
+    @property
+    def evidence(self) -> str:
+        """Return the estimate with its interval, its number of images and what is claimed."""
         judgement = self.record.study
-        reason = f" ({judgement.reason})" if judgement.reason else ""
         if judgement.effect is None:
-            return f"{self.clause}{reason}."
-        effect = effect_text(self.record, judgement.effect)
-        asked = f"claimed: {threshold(self.record)}"
-        return f"{self._effect_is(effect)}{reason}: {self._said} ({asked}).{self._stability}"
+            return ""
+        effect, write = judgement.effect, partial(formats.number, form=self.record.unit)
+        level, number = f"{100 * self._results.level:.0f}%", self._number_of_cases
+        interval = f"{level} {self._method} interval {write(effect.low)} to {write(effect.high)}"
+        unit = formats.unit_name(self.record.unit)
+        assumed = f"; {judgement.reason}" if judgement.reason else ""
+        said = {"undecided": "is undecided"}.get(self.verdict, self.verdict)
+        claimed = ""
+        if self.record.side is not None and self.record.threshold is not None:
+            claimed = f"; claimed: {_SIDES[self.record.side]} {write(self.record.threshold)}, "
+            claimed += f"which {said}{self.stability}"
+        return (
+            f"The {self.record.measured} is {write(effect.value)}{unit} ({interval}, n = {number}"
+            f"{assumed}{claimed})."
+        )
 
     @property
-    def published_finding(self) -> str:
+    def _method(self) -> str:
+        return "max-t" if self.parameters.get("estimate") == "simultaneous" else "bootstrap"
+
+    @property
+    def _number_of_cases(self) -> str:
+        """Return what the effect is computed from: images, errors on them, or classes."""
+        results = self._results
+        if self.record.test in _OVER_CLASSES:
+            return formats.counted(len(results.classes), "class", "classes")
+        images = results.accuracy["images"]
+        if self.record.test == "confident errors":
+            errors = round(images * (1 - results.accuracy["value"]))
+            return formats.counted(errors, "error")
+        return formats.counted(images, "image")
+
+    @property
+    def published(self) -> str:
         """Return what the same test says of the published results, if they suffice for it."""
         judgement, published = self.record.published, self._results.published
         if judgement is None or published is None or judgement.effect is None:
             return ""
         effect = effect_text(self.record, judgement.effect)
-        assumed = f" ({judgement.reason})" if judgement.reason else ""
-        unit = formats.unit_name(self.record.unit)
-        said = {"undecided": "is undecided"}.get(judgement.verdict, judgement.verdict)
-        return (
-            f"The published results of {published.name} give {effect}{unit}{assumed}, by which the "
-            f"claim {said}."
-        )
-
-    def _effect_is(self, effect: str) -> str:
-        return f"The {self.record.measured} is {effect}{formats.unit_name(self.record.unit)}"
+        return f"The numbers of {published.name} give {effect}: {judgement.verdict}."
 
     @property
-    def _stability(self) -> str:
-        """Return in how many variants the answer is the same, and which choices turn it."""
+    def stability(self) -> str:
+        """Return in which variants the answer is another one, as the end of a sentence."""
         judgement = self.record.study
         known = computed(judgement)
         if not known:
             return ""
-        same = sum(one.met == judgement.met for one in known)
-        text = f" The answer is the same in {same} of {formats.counted(len(known), 'variant')}"
-        if turned := turning(judgement):
-            names = [one.label for one in turned[:_NAMED]]
-            if more := len(turned) - _NAMED if len(turned) > _NAMED else 0:
-                names.append(f"{more} more")
-            text += f"; what turns it: {'; '.join(names)}"
-        return f"{text}."
+        turned = [one for one in known if one.met != judgement.met]
+        if not turned:
+            which = {1: "in the one variant", 2: "in both variants"}
+            return f", as {which.get(len(known), f'in all {len(known)} variants')}"
+        names = [one.label for one in turning(judgement)]
+        if len(names) > _NAMED:
+            names = [*names[:_NAMED], f"{len(names) - _NAMED} more"]
+        count = f" ({len(turned)} of {formats.counted(len(known), 'variant')})"
+        return f", but not with {'; '.join(names)}{'' if self.mostly_turned else count}"
+
+    @property
+    def finding(self) -> str:
+        """Return all that is said of the claim in the text."""
+        parts = (self.headline, self.evidence, self.published)
+        return " ".join(filter(None, parts))
+
+    @property
+    def value(self) -> str:
+        """Return the effect without its interval, or a dash."""
+        effect = self.record.study.effect
+        return formats.number(effect.value, self.record.unit) if effect else formats.UNDEFINED
+
+    @property
+    def without_suspects(self) -> str:
+        """Return the effect without suspected labels and its interval, if that is a variant."""
+        for one in computed(self.record.study):
+            if one.changes == {"without": "suspects"} and one.value is not None:
+                return formats.between(one.value, one.low, one.high, self.record.unit)
+        return ""
+
+    def below_zero(self, kind: str) -> bool:
+        """Return whether a number reported with the claim is negative."""
+        one = self._number(kind)
+        return one is not None and one.value < 0
 
     def has(self, kind: str) -> bool:
         """Return whether there is a number of a kind. Raises ``UserError`` if it is misspelt."""
@@ -258,22 +301,30 @@ class Claims(list[ClaimNumbers]):
         return "; ".join(claim.record.clause for claim in self.left_out)
 
     @property
-    def by_verdict(self) -> dict[str, str]:
-        """Return the claims with each verdict, as words, in the order of the verdicts."""
-        found: dict[str, list[str]] = {}
-        for verdict in SHAPES:
-            found[verdict] = [claim.record.clause for claim in self if claim.verdict == verdict]
-        return {verdict: "; ".join(clauses) for verdict, clauses in found.items() if clauses}
+    def not_tested(self) -> list[ClaimNumbers]:
+        """Return the claims that could not be tested though the study measures what they need.
+
+        Without those that another section reports.
+        """
+        return [
+            claim
+            for claim in self
+            if claim.verdict == "not tested"
+            and claim not in self.left_out
+            and (claim.topic not in self._reported or claim.topic in _ASKING)
+        ]
 
     @property
-    def elsewhere(self) -> list[ClaimNumbers]:
-        """Return the claims that no other section reports."""
+    def _reported(self) -> set[str]:
+        """Return the topics whose claims have a section, tested or not."""
+        return {topic for topic in TOPICS if self._results.has(_NEEDS.get(topic, "estimates"))}
 
-        def placed(claim: ClaimNumbers) -> bool:
-            needed = _NEEDS.get(claim.topic) if claim.topic else _UNTESTED.get(claim.id, "")
-            return needed is None or (needed != "" and self._results.has(needed))
-
-        return [claim for claim in self if not placed(claim) and claim not in self.left_out]
+    @property
+    def untested(self) -> str:
+        """Return the claims without an effect, as words."""
+        return "; ".join(
+            claim.record.statement.rstrip(".") for claim in self if not claim.record.study.effect
+        )
 
     @property
     def curve(self) -> ClaimNumbers | None:
@@ -308,13 +359,3 @@ class Claims(list[ClaimNumbers]):
                 if (n := verdicts.count(verdict))
             ]
         )
-
-    @property
-    def marks(self) -> str:
-        """Return the mark of each verdict that a drawn effect can have."""
-        shown = [formats.mark(verdict) for verdict in SHAPES if verdict != "not tested"]
-        return formats.listed(shown)
-
-
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]

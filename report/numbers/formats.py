@@ -40,9 +40,9 @@ def thousands(number: float) -> str:
     return f"{number:,.0f}"
 
 
-def counted(number: int, noun: str) -> str:
+def counted(number: int, noun: str, nouns: str = "") -> str:
     """Return a number with its noun, in the plural if there are several."""
-    return f"{thousands(number)} {noun}{'' if number == 1 else 's'}"
+    return f"{thousands(number)} {noun if number == 1 else nouns or noun + 's'}"
 
 
 def range_of(numbers: Sequence[int]) -> str:

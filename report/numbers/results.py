@@ -55,6 +55,7 @@ class Results:
         self.classes = derived.record.classes
         self.noun, self.nouns = self.study.images.noun, self.study.images.nouns
         # Whether predictions were given without a network.
+        self.level = derived.record.level
         self.alone = self.study.predictions is not None
         # The layer whose maps are shown, if any were measured.
         self.layer = next(iter(self.record.layers), NONE)

@@ -5,11 +5,14 @@ from __future__ import annotations
 import pandas as pd
 
 from analysis.results.schemas import (
+    AGREED,
     ALL,
     AS_GIVEN,
     BY_ONE_NETWORK,
     CONFIDENT,
+    CONTROL,
     LEVELS,
+    NONE,
     PGD,
     RANDOM,
     SCALED,
@@ -43,6 +46,7 @@ class Values:
         self.compared = next((size for size in results.sizes if size > 0), results.smallest)
         attacks = results.study.attacks
         self.sampled = attacks.sample_epsilons[0] if attacks else 0.0
+        self.shown = len(results.shown)
         self.left_out, self.confusions_left_out = results.left_out, results.confused[1]
         self.slices_left_out = results.sliced[1]
         self.accuracy = formats.per_cent(results.accuracy["value"])
@@ -56,6 +60,19 @@ class Values:
     def duplicates(self) -> str:
         """Return how many evaluated images have a duplicate among those trained on."""
         return formats.thousands(len(self._results.table("duplicates")))
+
+    @property
+    def worst(self) -> str:
+        """Return the class with the largest error, with its error."""
+        return self._error_of(self._results.ranked.iloc[0])
+
+    @property
+    def best(self) -> str:
+        """Return the class with the smallest error, with its error."""
+        return self._error_of(self._results.ranked.iloc[-1])
+
+    def _error_of(self, row: pd.Series) -> str:
+        return f"{formats.per_cent(1 - row['value'])} for {self._results.noun} {row['class']}"
 
     def ranked(self, *, worst: bool) -> str:
         """Return up to three classes with the lowest or the highest accuracy, in words."""
@@ -141,6 +158,14 @@ class Values:
         """Return an ε in [0, 1] pixel units and in levels."""
         return f"{epsilon:g} ({formats.levels(epsilon)} levels)"
 
+    def levels(self, epsilon: float) -> str:
+        """Return an ε in levels."""
+        return formats.levels(epsilon)
+
+    def attacked_short(self, attack: str, epsilon: float) -> str:
+        """Return the accuracy under an attack without its interval."""
+        return self.attacked(attack, epsilon).partition(" (")[0]
+
     def attacked(self, attack: str, epsilon: float, *, quantity: str = "accuracy") -> str:
         """Return the accuracy under an attack, with its interval."""
         row = self._results.overall(quantity, attack=attack, epsilon=epsilon)
@@ -196,6 +221,58 @@ class Values:
         return formats.thousands(len(self._results.table("suspects")))
 
     @property
+    def suspects_said(self) -> str:
+        """Return how many labels are suspected to be wrong, in words."""
+        count = len(self._results.table("suspects"))
+        are = "is" if count == 1 else "are"
+        return f"{formats.counted(count, 'label')} {are} suspected to be wrong"
+
+    @property
+    def audited(self) -> str:
+        """Return what readers saw on the suspected labels, and on controls, in one sentence."""
+        seen = self._results.table("audit")
+        suspected, controls = (
+            seen.loc[rows, "agreed"].value_counts()
+            for rows in (seen["rule"] != CONTROL, seen["rule"] == CONTROL)
+        )
+        return (
+            f"Readers who saw neither label nor prediction read the label on "
+            f"{suspected.get(AGREED[0], 0)} of these {suspected.sum()} images and the prediction "
+            f"on {suspected.get(AGREED[1], 0)}; on random other images they read the label on "
+            f"{controls.get(AGREED[0], 0)} of {controls.sum()}."
+        )
+
+    @property
+    def worst_slice(self) -> str:
+        """Return which slice of the images has the largest error and which the smallest."""
+        slices = self._results.table("slices").dropna(subset="error")
+        slices = slices[slices["attribute"] == self.held_fixed].sort_values("error")
+        least, most = slices.iloc[0], slices.iloc[-1]
+        return (
+            f"Images whose {self.held_fixed} is {most['slice']} are misread in "
+            f"{formats.share_with_interval(most, 'error')} of cases, those whose "
+            f"{self.held_fixed} is {least['slice']} in "
+            f"{formats.share_with_interval(least, 'error')}."
+        )
+
+    @property
+    def most_changed(self) -> str:
+        """Return which class's difference from the others changes most with it held fixed."""
+        rows = self._results.of_shown(self._results.table("adjusted"))
+        wide = rows.pivot(index="class", columns="attribute", values="difference")
+        moved = (wide[self.held_fixed] - wide[NONE]).dropna()
+        name = moved.abs().idxmax()
+        ends = (
+            formats.number(wide.loc[name, at], "difference of shares")
+            for at in (NONE, self.held_fixed)
+        )
+        before, after = ends
+        return (
+            f"the difference of {self._results.noun} {name} changes most, from {before} to {after} "
+            "percentage points"
+        )
+
+    @property
     def one_network(self) -> bool:
         """Return whether labels are suspected by the rule for a single network."""
         return BY_ONE_NETWORK in set(self._results.table("suspects")["rule"])
@@ -237,18 +314,23 @@ class Values:
 
     @property
     def agreement(self) -> str:
-        """Return how far readers agree, in words, or nothing if fewer than two have looked."""
-        said = []
-        for row in self._results.table("agreement").to_dict("records"):
-            kappa = (
-                "" if pd.isna(row["kappa"]) else f", Cohen's κ {formats.fixed(row['kappa'], '.2f')}"
+        """Return how far readers agree, in one sentence, or nothing of fewer than two."""
+        rows = self._results.rows("agreement", kind="all")
+        if rows.empty:
+            return ""
+        said = [
+            f"{formats.per_cent(row['share'])} of {formats.thousands(row['images'])} images"
+            + (
+                ""
+                if pd.isna(row["kappa"])
+                else f" (Cohen's κ {formats.fixed(row['kappa'], '.2f')})"
             )
-            which = "images" if row["kind"] == "all" else "suspects"
-            said.append(
-                f"{row['readers']} agree on {formats.per_cent(row['share'])} of "
-                f"{formats.thousands(row['images'])} {which}{kappa}"
-            )
-        return "; ".join(said)
+            for row in rows.to_dict("records")
+        ]
+        if len(rows) == 1:
+            return f"The two agree on {said[0]}."
+        pairs = [f"{who} on {what}" for who, what in zip(rows["readers"], said, strict=True)]
+        return f"They agree pair by pair: {formats.listed(pairs)}."
 
     @property
     def masking(self) -> str:

@@ -8,6 +8,8 @@ script. Modules of another form are loaded over http only.
 from __future__ import annotations
 
 import re
+import shutil
+from collections.abc import Iterable
 from html import unescape
 from pathlib import Path
 
@@ -52,6 +54,17 @@ def add_files(site: Path, derived: Derived) -> None:
         # In a function of its own, so that none of its many names meets those of the page.
         temporary.write_text(f"(() => {{{bundle}}})();\n", encoding="utf-8")
     downloads.write(derived, site / downloads.FOLDER)
+
+
+def add_notebooks(site: Path, pages: Iterable[Path]) -> None:
+    """Copy the pages that are notebooks to the downloads of a site.
+
+    Quarto warns of a link to a notebook that is not there yet when it makes a page.
+    """
+    for page in pages:
+        if page.suffix == ".ipynb":
+            (site / downloads.FOLDER).mkdir(parents=True, exist_ok=True)
+            shutil.copy(page, site / downloads.FOLDER)
 
 
 def finished(html: str, *, folder: Path) -> str:

@@ -97,6 +97,8 @@ def citation(derived: Derived) -> Markdown:
         "[CC BY 4.0](https://creativecommons.org/licenses/by/4.0/), the code is under the MIT "
         "licence."
     )
+    if derived.study.images.show and derived.study.images.terms:
+        licences += f" Single images have terms of their own: {safe(derived.study.images.terms)}."
     if not publication.authors:
         licences = f"The pages were made by the code of *{safe(Publication.read().title)}*."
     return Markdown(
@@ -110,10 +112,9 @@ def colophon(derived: Derived) -> Markdown:
     study, (date, revision) = derived.study, _last(derived)
     commit, _, modified = revision.partition("-")
     return Markdown(
-        f"::: {{.colophon}}\nThis page shows the study {safe(study.name)}, “{safe(study.title)}”. "
-        f"Its last analysis was finished on {date}; the revision of the code was "
-        f"{safe(commit[:9])}{', with changes' if modified else ''}. The SHA-256 of its `{CLAIMS}` "
-        f"begins with {digest(derived)}.\n:::"
+        f"::: {{.colophon}}\nStudy {safe(study.name)}, “{safe(study.title)}” · analysed {date} by "
+        f"revision {safe(commit[:9])}{', with changes' if modified else ''} · SHA-256 of "
+        f"`{CLAIMS}`: {digest(derived)}\n:::"
     )
 
 

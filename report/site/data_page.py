@@ -80,7 +80,7 @@ def tables(schemas: Mapping[str, pa.DataFrameSchema], *, prefix: str) -> Markdow
     parts = []
     for name, schema in schemas.items():
         key = ", ".join(f"`{column}`" for column in schema.unique)
-        about = f"{schema.description[0].upper()}{schema.description[1:]}. Its key is {key}."
+        about = f"{schema.description[0].upper()}{schema.description[1:]}, by {key}."
         parts += [f"## `{name}` {{#{prefix}-{name}}}", about, _framed(columns(schema))]
     return Markdown("\n\n".join(parts))
 

@@ -16,7 +16,7 @@ try:
     from analysis.project.errors import UserError
     from analysis.results import store
     from report.site import after, downloads
-    from report.site.preview import configuration
+    from report.site.preview import configuration, found
 except ModuleNotFoundError as error:
     sys.exit(
         f"{sys.executable} has no {error.name}. Activate the environment of this project, or\n"
@@ -26,15 +26,18 @@ except ModuleNotFoundError as error:
 
 def _run(written: str | None) -> None:
     # Quarto names its profile in the environment, where this finds it.
-    derived = store.derived(configuration(paths.ROOT, None)["study"])
+    config = configuration(paths.ROOT, None)
+    derived = store.derived(config["study"])
+    site = Path(os.environ["QUARTO_PROJECT_OUTPUT_DIR"])
     if written is None:
         downloads.contents(derived)
+        after.add_notebooks(site, found(paths.ROOT, config["project"]["render"]))
         return
     for page in map(Path, written.splitlines()):
         if page.suffix == ".html":
             html = page.read_text(encoding="utf-8")
             page.write_text(after.finished(html, folder=page.parent), encoding="utf-8")
-    after.add_files(Path(os.environ["QUARTO_PROJECT_OUTPUT_DIR"]), derived)
+    after.add_files(site, derived)
 
 
 if __name__ == "__main__":

@@ -7,21 +7,20 @@ import re
 import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-import psutil
 from filelock import FileLock, Timeout
 
 from analysis.project import files, paths
 from analysis.project.errors import UserError
 from analysis.results import store
-from report.site import after, downloads
+from report.site import after, downloads, processes
 from report.site.preview import configuration, found
+from report.site.renderer import find_quarto, search
 
-OLDEST_QUARTO = (1, 8)
+__all__ = ["LOCK", "TIMEOUT", "find_quarto", "render"]
 TIMEOUT = 1800.0
 LOCK = ".rendering.lock"
 # What Quarto only warns about, and a paper must not have.
@@ -32,7 +31,6 @@ _FAULTS = re.compile(
 )
 # The line that says why, in a log that also holds progress and traces.
 _REASON = re.compile(r"\s*(ERROR|[A-Z]\w*(Error|Exception)): ")
-_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 # The files that Quarto makes next to a page before it moves them.
 _LEFT = ("{}.html", "{}.pdf", "{}.typ", "{}_files", "{}.quarto_ipynb*")
 
@@ -53,7 +51,7 @@ def render(
     downloads.contents(derived)
     pages = found(paths.ROOT, config["project"]["render"])
     output = paths.ROOT / config["project"]["output-dir"]
-    quarto = None if preview else find_quarto()
+    quarto = None if preview else _quarto()
     with _locked(output.parent, timeout), files.folder_written_whole(output) as folder:
         if quarto:
             command = [quarto, "render", str(paths.ROOT), "--output-dir", str(folder)]
@@ -71,6 +69,7 @@ def render(
             if status:
                 raise UserError("\n".join(lines[-2:]) or "The preview was stopped.")
             after.add_files(folder, derived)
+            after.add_notebooks(folder, pages)
         for page in pages:
             made = (folder / page.relative_to(paths.ROOT)).with_suffix(".html")
             if not made.is_file() or not made.stat().st_size:
@@ -79,19 +78,6 @@ def render(
                     "The pages from before are unchanged; `quarto render` shows its whole log."
                 )
     return sorted(output.glob("**/*.html")) + sorted(output.glob("**/*.pdf"))
-
-
-def find_quarto() -> str | None:
-    """Return the path of a Quarto that is new enough to tell the cells what is rendered."""
-    path = shutil.which("quarto")
-    if path is None:
-        return None
-    try:
-        asked = subprocess.run([path, "--version"], capture_output=True, check=True, timeout=60)
-    except (OSError, subprocess.SubprocessError):
-        return None
-    version = tuple(int(part) for part in re.findall(rb"\d+", asked.stdout)[:2])
-    return path if version >= OLDEST_QUARTO else None
 
 
 @contextmanager
@@ -135,47 +121,29 @@ def _without_leftovers(pages: list[Path]) -> Iterator[None]:
             shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
+def _quarto() -> str | None:
+    """Return the path of the Quarto that renders, and say why another one is not used."""
+    path, rejected = search()
+    lines = [
+        *rejected,
+        *([] if path or rejected else ["There is no Quarto, which `make report` installs"]),
+    ]
+    if lines:
+        preview = "" if path else " The pages are a preview."
+        print(f"{'; '.join(lines)}.{preview}", file=sys.stderr)
+    return path
+
+
 def _run(command: list[str], *, timeout: float) -> tuple[int, list[str]]:
-    """Return the exit status of a command and the lines that it printed, without its colours."""
     path = os.pathsep.join(filter(None, [str(paths.ROOT), os.environ.get("PYTHONPATH")]))
     environment = {**os.environ, "QUARTO_PYTHON": sys.executable, "PYTHONPATH": path}
-    # Not a pipe, which whatever the command leaves running would keep open.
-    with tempfile.TemporaryFile() as log:
-        process = subprocess.Popen(
-            command,
-            cwd=paths.ROOT,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-        )
-        try:
-            status = process.wait(timeout)
-        except subprocess.TimeoutExpired:
-            raise UserError(
-                f"The rendering did not end in {timeout:g} seconds and was stopped; the pages from "
-                "before are unchanged.\nGive it more time with --timeout."
-            ) from None
-        finally:
-            _stop(process)
-        log.seek(0)
-        text = _COLOUR.sub("", log.read().decode(errors="replace"))
-    lines = ("".join(filter(str.isprintable, line)).strip() for line in text.splitlines())
-    return status, [line for line in lines if line]
-
-
-def _stop(process: subprocess.Popen[bytes]) -> None:
-    """End a process with all that it started: Jupyter's kernels have sessions of their own."""
-    if process.poll() is not None:
-        return
-    root = psutil.Process(process.pid)
-    family = [*root.children(recursive=True), root]
-    for one in family:
-        with suppress(psutil.NoSuchProcess):
-            one.terminate()
-    for one in psutil.wait_procs(family, timeout=5)[1]:
-        one.kill()
-    process.wait()
+    try:
+        return processes.run(command, timeout=timeout, folder=paths.ROOT, environment=environment)
+    except subprocess.TimeoutExpired:
+        raise UserError(
+            f"The rendering did not end in {timeout:g} seconds and was stopped; the pages from "
+            "before are unchanged.\nGive it more time with --timeout."
+        ) from None
 
 
 def _reason(lines: list[str]) -> str:

@@ -6,7 +6,8 @@ from functools import partial
 
 from analysis.results.records import ClaimRecord, Verdict
 from report.numbers.claims import effect_text, threshold
-from report.numbers.formats import UNDEFINED, fixed, mark, number, unit_name
+from report.numbers.findings import words
+from report.numbers.formats import fixed, mark, number
 from report.numbers.results import Results
 from report.page import Markdown, table
 from report.safe import safe
@@ -19,23 +20,19 @@ _WITH_BOTH: dict[Verdict, str] = {
 }
 
 
-def claims(results: Results) -> Markdown:
-    """Return every claim with what was found and its verdict, also on published results if any."""
-    sources = [safe(name) for name in results.sources.values()]
-    rows = []
-    for claim in results.record.claims:
-        name = Markdown(f"{safe(claim.statement)} *{safe(claim.id)}*")
-        verdicts = [mark(judgement.verdict) for _, judgement in results.judgements(claim)]
-        found = {"claim": name, "found": _found(claim)}
-        rows.append(found | dict(zip(sources, verdicts, strict=False)))
-    return table(rows)
-
-
-def _found(claim: ClaimRecord) -> str:
-    effect = claim.study.effect
-    if effect is None:
-        return UNDEFINED
-    return f"{claim.measured}: {effect_text(claim, effect)}{unit_name(claim.unit)}"
+def answer(results: Results) -> Markdown:
+    """Return each tested claim with what was found in a few words, and its verdict."""
+    return table(
+        [
+            {
+                "claim": claim.statement.rstrip("."),
+                "found": found.short,
+                "verdict": mark(claim.study.verdict),
+            }
+            for claim in results.record.claims
+            if (found := words(claim, results))
+        ]
+    )
 
 
 def verdicts(results: Results) -> Markdown:

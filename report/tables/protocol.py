@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 from analysis.project.errors import UserError
@@ -15,11 +15,22 @@ from report.safe import safe
 
 # What decides the numbers of predictions alone; others may be installed.
 _ALONE = ("python", "numpy")
+# The differences that the paper shows; all are on the page of tests.
+_MOST = ("evaluation", "training images", "epochs", "Grad-CAM", "FGSM")
 _Row = tuple[str, Any, Any]
+
+
+def protocol(results: Results) -> Markdown:
+    """Return the rows of ``deviations`` that matter most."""
+    return _compared(results, only=_MOST)
 
 
 def deviations(results: Results) -> Markdown:
     """Return the protocol of the published results and of this study."""
+    return _compared(results)
+
+
+def _compared(results: Results, *, only: Collection[str] = ()) -> Markdown:
     published = results.published
     if published is None:
         raise UserError(f"{results.study.name} names no published results to differ from.")
@@ -30,6 +41,7 @@ def deviations(results: Results) -> Markdown:
         [
             {"": what, name: _written(there), "this study": _written(here)}
             for what, there, here in rows
+            if not only or what in only
         ]
     )
 

@@ -6,6 +6,8 @@ from analysis.results.schemas import (
     AGREED,
     ALL,
     BOTH_RULES,
+    BY_CONFIDENCE,
+    BY_ONE_NETWORK,
     BY_PERMUTATION,
     CONTROL,
     LEARNED,
@@ -20,6 +22,14 @@ from report.numbers.values import LISTED
 from report.page import Markdown, table
 from report.safe import safe
 
+# What the images of an audit are, by the rule that chose them.
+_AUDITED = {
+    BY_CONFIDENCE: "read confidently as another",
+    BY_PERMUTATION: "in another order",
+    BOTH_RULES: "both",
+    BY_ONE_NETWORK: "surer of another",
+    CONTROL: "random others",
+}
 _ASKED = {ONE: "one from two", NARROW: "narrow from wide", LEARNED: "trained from random"}
 _SIGNS = {BY_PERMUTATION: "*", BOTH_RULES: "**"}
 
@@ -115,5 +125,5 @@ def audit(results: Results) -> Markdown:
         counts = seen[seen["rule"] == rule]["agreed"].value_counts()
         if len(counts):
             cells = {name: int(counts.get(name, 0)) for name in AGREED}
-            rows.append({"images": rule, "number": int(counts.sum())} | cells)
+            rows.append({"images": _AUDITED[rule], "number": int(counts.sum())} | cells)
     return table(rows)

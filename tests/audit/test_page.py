@@ -74,6 +74,11 @@ def test_what_the_page_needs(
     monkeypatch.setattr(sources, "load", lambda study, folder: digits)
     assert page.write(study, data=tmp_path, out=out) == out
     assert len(content_of(out.read_text(encoding="utf-8"))["pictures"]) == 4
+    # Whatever split the study evaluates.
+    trained = study.images.model_copy(update={"evaluate": "train"})
+    page.write(study.model_copy(update={"images": trained}), data=tmp_path, out=out)
+    shown = content_of(out.read_text(encoding="utf-8"))["pictures"]
+    assert {each["index"] for each in shown} <= {*digits.index[digits.positions("train")].tolist()}
     record.images = "0" * 64
     with pytest.raises(UserError, match="not those behind the results"):
         page.write(study, data=tmp_path, out=out)

@@ -171,11 +171,13 @@ def test_published_results_are_a_family_of_their_own_and_are_printed() -> None:
     chosen = NOTEBOOK.model_copy(update={"bootstrap": Bootstrap(resamples=100)})
     records, family, theirs = judge(chosen, claims.of(chosen), data, published.load("notebook"))
     assert theirs.tested == sum(bool(record.published.effect) for record in records) == 7
-    assert theirs.resamples == needed_resamples(chosen, claims.of(chosen).confirmatory)
+    # Nobody was asked about published results.
+    count = claims.of(chosen).testable(asked=False)
+    assert theirs.resamples == needed_resamples(chosen, count)
     assert not any(record.published.variants for record in records)
     parts = {"claims": records, "family": family, "published": theirs, "alpha": ALPHA}
     text = lines(ClaimsRecord.model_construct(**parts))
-    assert "hard-digits" in text and "published: attacked over clean accuracy 0.237" in text
+    assert "hard-digits" in text and "published: ratio of attacked to clean accuracy 0.237" in text
     assert f"over {family.tested} tested claims (the published ones for 7)" in text
 
 
@@ -342,6 +344,7 @@ def test_predictions_alone_test_no_claim_about_a_network() -> None:
         asked = {"persistent", "collapse", "direction", "confident", "connected"}
         if claims_of is NOTEBOOK:
             asked |= {"explanations", "explanations-correct", "chance", "connected-digits"}
+            asked |= {"imperceptible"}
         assert {k for k, v in reasons.items() if v == "no network: predictions alone"} == asked
         assert set(reasons) - asked <= {"accuracy"}
 

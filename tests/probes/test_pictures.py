@@ -1,4 +1,4 @@
-"""Which single images are shown, and what is drawn of them."""
+"""What is drawn of single images, and when."""
 
 from __future__ import annotations
 
@@ -12,16 +12,18 @@ import torch
 from art.attacks.evasion import FastGradientMethod
 from PIL import Image
 
+from analysis import pipeline
 from analysis import study as studies
 from analysis.images import Images, batches, load
+from analysis.inference import pictures as choosing
 from analysis.networks.classifier import Classifier
 from analysis.probes import pictures as drawing
 from analysis.probes.attacks import art_classifier
 from analysis.probes.gradcam import grad_cam
-from analysis.project import paths
 from analysis.project.errors import UserError
 from analysis.results import pictures
-from analysis.results.store import Derived, Store, derived
+from analysis.results.schemas import EXAMPLE, PAIR
+from analysis.results.store import derived
 from tests.conftest import CPU
 from tests.playground import Playground
 
@@ -32,76 +34,6 @@ def decoded(content: bytes) -> np.ndarray:
     return np.asarray(Image.open(io.BytesIO(content)))
 
 
-# ------------------------------------------------------------------------------ choosing
-
-
-def made_up(*, images: int = 400, seed: int = 1) -> tuple[pd.DataFrame, pd.DataFrame, pd.Series]:
-    """Return made-up predictions of two repeats, the same under attack, and suspects."""
-    draw = np.random.default_rng(seed)
-    label = draw.integers(0, 10, images)
-    clean, attacked = [], []
-    for run, wrong in (("r0f0", 0.2), ("r1f0", 0.3)):
-        for kind, share in ((clean, wrong), (attacked, 0.6)):
-            index = draw.permutation(images)
-            missed = draw.random(images) < share
-            predicted = (label[index] + missed * draw.integers(1, 4, images)) % 10
-            rows = {"run": run, "index": index, "label": label[index], "predicted": predicted}
-            kind.append(pd.DataFrame({**rows, "confidence": draw.random(images)}))
-    predictions = pd.concat(clean)
-    wrong = predictions[predictions["label"] != predictions["predicted"]]
-    return predictions, pd.concat(attacked), wrong["index"][wrong["index"].duplicated()]
-
-
-def test_the_chosen_images_follow_the_rules() -> None:
-    predictions, attacked, suspects = made_up()
-    chosen = pictures.by_rule(predictions, attacked, suspects)
-    # In plain loops, over all rows from the most confident down.
-    rows = sorted(predictions.to_dict("records"), key=lambda row: -row["confidence"])
-    wrong = [row for row in rows if row["label"] != row["predicted"]]
-    counts: dict[tuple[int, int], int] = {}
-    for row in wrong:
-        pair = (row["label"], row["predicted"])
-        counts[pair] = counts.get(pair, 0) + 1
-    shown: set[int] = set()
-    expected: list[tuple[str, str, int]] = []
-
-    def take(group: str, row: dict) -> None:
-        shown.add(row["index"])
-        expected.append((group, row["run"], row["index"]))
-
-    for pair in sorted(counts, key=lambda pair: (-counts[pair], pair))[:6]:
-        of_pair = [row for row in wrong if (row["label"], row["predicted"]) == pair]
-        take("confusion", next(row for row in of_pair if row["index"] not in shown))
-    named = set(suspects)
-    for group, allowed in (
-        ("suspect", [row for row in wrong if row["index"] in named]),
-        ("error", wrong),
-    ):
-        for row in allowed:
-            if row["index"] not in shown and sum(one[0] == group for one in expected) < 8:
-                take(group, row)
-    right = {(r["run"], r["index"]) for r in rows if r["label"] == r["predicted"]}
-    labels: set[int] = set()
-    for row in sorted(attacked.to_dict("records"), key=lambda row: -row["confidence"]):
-        flips = (row["run"], row["index"]) in right and row["predicted"] != row["label"]
-        new = row["index"] not in shown and row["label"] not in labels
-        if flips and new and len(labels) < 4:
-            labels.add(row["label"])
-            expected.append(("flipped", row["run"], row["index"]))
-    assert list(chosen[["group", "run", "index"]].itertuples(index=False, name=None)) == expected
-    assert len(expected) == 6 + 8 + 8 + 4
-    assert not chosen["index"].duplicated().any()
-    assert len(chosen.merge(predictions)) == len(chosen)
-    under = attacked.rename(columns={"predicted": "attacked_predicted"})
-    assert len(chosen.merge(under.drop(columns="confidence"))) == len(chosen)
-
-
-def test_a_network_without_a_fault_has_nothing_to_show() -> None:
-    predictions, attacked, suspects = made_up(images=40)
-    predictions["predicted"], attacked["predicted"] = predictions["label"], attacked["label"]
-    assert pictures.by_rule(predictions, attacked, suspects[:0]).empty
-
-
 # ------------------------------------------------------------------------------ drawing
 
 
@@ -110,111 +42,173 @@ def test_panels_are_what_art_and_grad_cam_give(learned: Classifier, digits: Imag
     tinted = (digits.pixels[:, 8:24] * np.array([1.0, 0.7, 0.4])).astype(np.uint8)
     images = replace(digits, pixels=tinted)
     (batch,) = batches(images, images.positions("test")[:12], device=CPU)
-    predicted, attacked_predicted = torch.arange(12) % 10, torch.arange(12) * 7 % 10
-    drawn = drawing.panels(
-        learned,
-        batch,
-        predicted=predicted,
-        attacked_predicted=attacked_predicted,
-        layer="layer3.0",
-        epsilon=EPSILON,
-    )
-    clean = learned.resize(batch.pixels)
+    clean, moved = drawing.attack(learned, batch, epsilon=EPSILON)
+    drawn = drawing.panels(batch, clean, moved)
+    assert torch.equal(clean, learned.resize(batch.pixels))
     fgsm = FastGradientMethod(art_classifier(learned), eps=EPSILON, batch_size=12)
     attacked = torch.from_numpy(fgsm.generate(clean.numpy(), batch.labels.numpy()))
-    # Cell i of layer3 lies at pixel 16 i of the square input, whose rows are then halved.
-    pixels, cells = np.arange(64), 16 * np.arange(4)
-    for name, seen, target in (
-        ("clean_map", clean, predicted),
-        ("attacked_map", attacked, attacked_predicted),
-    ):
-        maps = grad_cam(learned, seen, layer="layer3.0", target=target).numpy()
-        assert [image is None for image in drawn[name]] == [image.max() == 0 for image in maps]
-        for content, image in zip(drawn[name], maps, strict=True):
-            if content is not None:
-                wide = np.array([np.interp(pixels, cells, line) for line in image])
-                square = np.array([np.interp(pixels, cells, line) for line in wide.T]).T
-                picture = Image.fromarray(square.astype(np.float32))
-                large = np.asarray(picture.resize((64, 32), Image.Resampling.BILINEAR))
-                veil = decoded(content)
-                assert len(np.unique(veil[..., :3].reshape(-1, 3), axis=0)) == 1
-                np.testing.assert_allclose(veil[..., 3], 171 * large / large.max(), atol=1.5)
     perturbation = (0.5 + 20 * (attacked - clean)).clamp(0, 1)
     for name, shown in (("attacked", attacked), ("perturbation", perturbation)):
         expected = shown.permute(0, 2, 3, 1) * 255
         found = np.stack([decoded(content) for content in drawn[name]])
         np.testing.assert_allclose(found, expected, atol=0.51)
     assert np.array_equal(np.stack([decoded(one) for one in drawn["clean"]]), tinted[960:972])
+    # Cell i of layer3 lies at pixel 16 i of the square input, whose rows are then halved.
+    pixels, cells = np.arange(64), 16 * np.arange(4)
+    target = torch.arange(12) % 10
+    veils = drawing.maps(learned, batch, clean, layer="layer3.0", target=target)
+    for content, image, photo in zip(
+        veils,
+        grad_cam(learned, clean, layer="layer3.0", target=target).numpy(),
+        drawn["clean"],
+        strict=True,
+    ):
+        assert (content is None) == (image.max() == 0)
+        if content is not None:
+            wide = np.array([np.interp(pixels, cells, line) for line in image])
+            square = np.array([np.interp(pixels, cells, line) for line in wide.T]).T
+            picture = Image.fromarray(square.astype(np.float32))
+            large = np.asarray(picture.resize((64, 32), Image.Resampling.BILINEAR))
+            share = 0.67 * (large / large.max())[..., None]
+            grey = Image.open(io.BytesIO(photo)).convert("L").resize((64, 32), 2)
+            expected = share * (255, 115, 0) + (1 - share) * np.asarray(grey)[..., None]
+            np.testing.assert_allclose(decoded(content), expected, atol=2)
+
+
+def test_pairs_keep_every_level_and_as_many_as_there_is_room_for(
+    learned: Classifier, digits: Images, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (batch,) = batches(digits, digits.positions("test")[:3], device=CPU)
+    clean, moved = drawing.attack(learned, batch, epsilon=EPSILON)
+    drawn = drawing.pairs(clean, moved)
+    for name, shown in (("clean", clean), ("attacked", moved)):
+        levels = (shown.permute(0, 2, 3, 1) * 255).round().numpy()
+        assert np.array_equal(np.stack([decoded(one) for one in drawn[name]]), levels)
+    sizes = [len(a) + len(b) for a, b in zip(drawn["clean"], drawn["attacked"], strict=True)]
+    monkeypatch.setattr(drawing, "_ROOM_FOR_PAIRS", sum(sizes[:2]))
+    fewer = drawing.pairs(clean, moved)
+    assert fewer["clean"] == [*drawn["clean"][:2], None]
+    assert fewer["attacked"] == [*drawn["attacked"][:2], None]
 
 
 @pytest.mark.parametrize("channels", [1, 2, 3, 5])
 def test_images_are_grey_or_have_their_first_three_channels(channels: int) -> None:
     pixels = torch.rand(channels, 6, 9, generator=torch.Generator().manual_seed(channels))
-    found = decoded(drawing.png(pixels))
+    found = np.asarray(drawing.photo(pixels))
     assert found.shape == ((6, 9, 3) if channels >= 3 else (6, 9))
     expected = 255 * (pixels[:3].permute(1, 2, 0) if channels >= 3 else pixels[0])
     np.testing.assert_allclose(found, expected, atol=0.51)
 
 
+@pytest.mark.parametrize("given, panel", [(32, 64), (64, 64), (96, 96), (300, 128)])
+def test_no_panel_is_larger_than_a_thumbnail_or_the_image_as_given(given: int, panel: int) -> None:
+    noise = torch.rand(1, 3, given, given, generator=torch.Generator().manual_seed(0))
+    (batch,) = [drawing.Batch(noise, torch.tensor([0]), np.array([0]), np.array([0]))]
+    large = torch.rand(1, 3, 128, 128)
+    (content,) = drawing.panels(batch, large, large)["attacked"]
+    assert decoded(content).shape[:2] == (panel, panel)
+    # Thumbnails are as they are; photos are compressed.
+    assert (Image.open(io.BytesIO(content)).format == "PNG") == (panel <= 64)
+
+
 def test_a_map_that_is_zero_everywhere_is_not_drawn() -> None:
-    assert drawing.veil(torch.zeros(4, 4), (8, 6)) is None
+    assert drawing.explained(Image.new("RGB", (6, 8)), torch.zeros(4, 4), (8, 6)) is None
 
 
 # ------------------------------------------------------------------------------ of a study
 
 
-@pytest.fixture
-def place(finished: Playground, monkeypatch: pytest.MonkeyPatch) -> Playground:
-    """A finished study whose pictures lie with it."""
-    monkeypatch.setattr(paths, "pictures", lambda: finished.folder / "pictures")
-    return finished
-
-
-def test_the_chosen_images_are_drawn_and_read_back(place: Playground) -> None:
-    study = studies.load(place.study)
-    with pytest.raises(pictures.NotDrawn, match="tiny.parquet is missing, damaged, or of other"):
-        pictures.read(derived("tiny"))
-    file = drawing.draw(study, data=place.folder, device="cpu")
-    table = pictures.read(derived("tiny"))
-    images, chosen = load(study, place.folder), pictures.choose(Store.open(study))
-    assert {"confusion", "error"} <= set(table["group"]) and set(chosen["run"]) == {"r0f0", "r1f0"}
-    for column in ("group", "run", "index", "confidence", "attacked_confidence"):
-        assert table[column].tolist() == chosen[column].tolist()
-    for column in ("label", "predicted", "attacked_predicted"):
-        assert table[column].tolist() == [images.classes[n] for n in chosen[column]]
+def test_a_run_draws_the_chosen_images_at_its_end(finished: Playground) -> None:
+    study, results = studies.load(finished.study), derived("tiny")
+    chosen, table = results.table("pictures"), pictures.read(results)
+    images = load(study, finished.folder)
+    assert {EXAMPLE, "confusion", PAIR} <= set(table["group"])
+    pd.testing.assert_frame_equal(table[list(chosen)], chosen)
+    assert set(table.loc[table["group"].isin([EXAMPLE, PAIR]), "run"]) == {"r0f0"}
     for row in table.itertuples():
-        position = images.positions("test")[row.index]
-        assert np.array_equal(decoded(row.clean), images.pixels[position])
+        if row.group != PAIR:
+            position = images.positions("test")[row.index]
+            assert np.array_equal(decoded(row.clean), images.pixels[position])
+        assert (row.attacked is not None) == (row.group in (EXAMPLE, PAIR))
+        assert (row.perturbation is not None) == (row.group == EXAMPLE)
+    assert pictures.path("tiny").parent == finished.folder / "pictures"
+    assert pictures.path("tiny").stat().st_size < 500_000
+
+
+def test_pictures_belong_to_their_results_and_to_no_claim(finished: Playground) -> None:
+    file, results = pictures.path("tiny"), derived("tiny")
+    # What a claim says has nothing to do with them; what is chosen and attacked has.
+    record = results.record.model_copy(update={"inputs": "2" * 64, "introduction": "x"})
+    assert pictures.are_drawn(replace(results, record=record))
+    attacks = results.study.attacks.model_copy(update={"logits_epsilon": 0.02})
+    study = results.study.model_copy(update={"attacks": attacks})
+    other = replace(results, record=record.model_copy(update={"study": study}))
+    with pytest.raises(pictures.NotDrawn, match=r"of other results of tiny\.\nDraw the pictures"):
+        pictures.read(other)
     file.write_bytes(file.read_bytes()[:-100])
     with pytest.raises(pictures.NotDrawn, match="missing, damaged"):
-        pictures.read(derived("tiny"))
-    record = derived("tiny").record.model_copy(update={"inputs": "2" * 64})
-    pictures.write(derived("tiny"), table)
-    with pytest.raises(pictures.NotDrawn, match=r"of other results of tiny\.\nDraw the pictures"):
-        pictures.read(Derived(place.results, record))
+        pictures.read(results)
 
 
-def test_what_is_missing_or_not_allowed_is_an_error(
-    place: Playground, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def run(place: Playground) -> list[str]:
+    said: list[str] = []
     study = studies.load(place.study)
-    hidden = study.images.model_copy(update={"show": False})
-    for changes, message in (
-        ({"images": hidden}, r"must not be shown.*\n.*images\.show"),
-        ({"attacks": None}, r"needs \[attacks\] and \[maps\]"),
-        ({"name": "empty"}, r"no complete repeat yet.*\n.*analysis run empty"),
-    ):
-        with pytest.raises(UserError, match=message):
-            drawing.draw(study.model_copy(update=changes), data=place.folder)
-    place.weights()[0].unlink()
-    with pytest.raises(UserError, match=r"is missing.*\n.*FAILURE_MODES_CACHE"):
-        drawing.draw(study, data=place.folder, device="cpu")
+    pipeline.run(study, data=place.folder, device="cpu", say=said.append)
+    return said
+
+
+def test_without_weights_what_takes_none_is_drawn(finished: Playground) -> None:
+    before, groups = pictures.read(derived("tiny")), ("confusion", "suspect", "slice")
+    pictures.path("tiny").unlink()
+    finished.weights()[0].unlink()
+    said = run(finished)
+    assert "no weights here, so no attack is drawn" in said[-2] and "are drawn, in" in said[-1]
+    after = pictures.read(derived("tiny"))
+    expected = before[before["group"].isin(groups)].reset_index(drop=True)
+    pd.testing.assert_frame_equal(after, expected)
+
+
+def test_a_failure_to_draw_is_a_line(finished: Playground, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*arguments: object, **options: object) -> None:
+        raise RuntimeError("no\nmemory")
+
+    pictures.path("tiny").unlink()
+    monkeypatch.setattr(drawing, "draw", fails)
+    assert run(finished)[-1] == "tiny: no pictures are drawn. RuntimeError: no memory"
+    assert not pictures.path("tiny").exists()
+
+
+def test_a_study_that_allows_none_has_none(finished: Playground) -> None:
+    finished.edit("show = true", "show = false")
+    run(finished)
+    results = derived("tiny")
+    assert "pictures" not in results
+    with pytest.raises(UserError, match=r"must not be shown.*\n.*images\.show"):
+        pictures.read(results)
+    with pytest.raises(UserError, match=r"must not be shown.*\n.*images\.show"):
+        drawing.draw(studies.load(finished.study), data=finished.folder)
+
+
+def test_other_images_and_weights_are_refused(
+    finished: Playground, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = studies.load(finished.study)
+    first, second = finished.weights()
+    first.write_bytes(second.read_bytes())
+    with pytest.raises(UserError, match="other weights than those behind the results"):
+        drawing.draw(study, data=finished.folder, device="cpu")
     monkeypatch.setattr(Images, "digest", lambda self: "9" * 64)
     with pytest.raises(UserError, match=r"not those behind the results of tiny.\n.*--data"):
-        drawing.draw(study, data=place.folder, device="cpu")
+        drawing.draw(study, data=finished.folder, device="cpu")
+    with pytest.raises(UserError, match=r"no complete repeat yet.*\n.*analysis run empty"):
+        drawing.draw(study.model_copy(update={"name": "empty"}), data=finished.folder)
 
 
-def test_the_committed_pictures_are_those_that_the_rules_choose() -> None:
-    chosen = pictures.choose(Store.open(studies.load("demo")))
-    table = pictures.read(derived("demo"))
-    assert table[["group", "run", "index"]].equals(chosen[["group", "run", "index"]])
+@pytest.mark.parametrize("name", [name for name in studies.names() if name != "svhn"])
+def test_committed_pictures_are_few_and_of_the_committed_results(name: str) -> None:
+    if not pictures.path(name).is_file():
+        pytest.skip(f"{name} has no committed pictures")
+    table = pictures.read(derived(name))
+    assert 0 < len(table) < 50 and pictures.path(name).stat().st_size < 500_000
+    assert studies.load(name).images.terms
+    assert (table.groupby("group").size() <= choosing.PAIRS).all()

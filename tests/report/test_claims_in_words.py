@@ -40,18 +40,74 @@ def variant(label: str, met: bool | None, **changes: object) -> Variant:
 
 
 @pytest.mark.parametrize(
-    ("verdict", "said"),
+    ("name", "said"),
     [
-        ("holds", "accuracy collapses under small perturbations"),
-        ("does not hold", "that accuracy collapses .* does not hold here"),
-        ("undecided", "whether accuracy collapses .* is undecided"),
+        (
+            "uneven",
+            {
+                "holds": "Errors are uneven: the digit 8 is misread most, in 10.0% of its images",
+                "does not hold": "Errors are nearly even: the digit 8 is misread most, in 10.0%",
+                "undecided": "The digit 8 is misread most, in 10.0% of its images, and 2 least",
+            },
+        ),
+        (
+            "hard-digits",
+            {
+                "holds": "The digits 8 and 9 are misread 0.30 times as often as the other digits.",
+                "does not hold": "as the other digits, not more than 1.25 times.",
+                "undecided": "whether it is more than 1.25 times is undecided.",
+            },
+        ),
+        (
+            "collapse",
+            {
+                "holds": "Accuracy collapses: FGSM of 3.8 levels leaves 10.4% of the predictions",
+                "does not hold": "Accuracy does not collapse: FGSM of 3.8 levels leaves 10.4%",
+                "undecided": "FGSM of 3.8 levels leaves 10.4% of the predictions right",
+            },
+        ),
+        (
+            "explanations-correct",
+            {
+                "holds": "Among correct predictions, maps of the digits 8 and 9 are more diffuse",
+                "does not hold": "maps of the digits 8 and 9 are not more diffuse than those of",
+                "undecided": "spread is 0.30 SD larger; whether it is 0.20 SD larger is undecided.",
+            },
+        ),
+        (
+            "silent",
+            {
+                "holds": "Many errors are silent: 30.0% of the errors on clean images have",
+                "does not hold": "Few errors are silent: 30.0% of the errors on clean images have",
+                "undecided": "whether more than 20.0% do is undecided.",
+            },
+        ),
     ],
 )
-def test_a_finding_begins_with_the_effect_and_its_ordinary_interval(papers, verdict, said):
-    claim = judged(papers(), "collapse", verdict)
-    start = r"The attacked over clean accuracy is 0\.30 \(0\.20 to 0\.40\): "
-    assert re.fullmatch(rf"{start}{said} \(claimed: less than 0\.50\)\.", claim.finding)
-    assert re.fullmatch(rf"The .* is 0\.30: {said}\.", claim.brief)
+def test_a_headline_says_what_was_found_under_each_verdict(committed, name, said):
+    for verdict, text in said.items():
+        reported = committed("svhn-subset").claim(name).record.study.reported
+        assert text in judged(committed("svhn-subset"), name, verdict, reported=reported).headline
+
+
+@pytest.mark.parametrize("side", ["above", "below", "within"])
+@pytest.mark.parametrize("verdict", ["holds", "does not hold", "undecided"])
+def test_every_test_has_a_sentence_for_every_verdict_and_side(committed, verdict, side):
+    paper = committed("svhn-subset")
+    for name in {claim.record.test: claim.id for claim in paper.claims}.values():
+        for reported in ((), paper.claim(name).record.study.reported):
+            claim = judged(paper, name, verdict, reported=reported)
+            claim.record = claim.record.model_copy(update={"side": side, "threshold": 0.2})
+            assert re.fullmatch(r"[A-Z][^{}]*\.", claim.headline), claim.headline
+            assert not re.search(r"(?i)\bnan\b|none|  | ,|\(\)", claim.headline + claim.short)
+
+
+def test_the_evidence_is_the_estimate_with_interval_number_and_claim(papers):
+    claim = judged(papers(), "collapse", "does not hold")
+    assert claim.evidence == (
+        "The ratio of attacked to clean accuracy is 0.30 (95% bootstrap interval 0.20 to 0.40, "
+        "n = 60 images; claimed: less than 0.50, which does not hold)."
+    )
     assert threshold(claim.record, short=True) == "< 0.50"
 
 
@@ -61,10 +117,10 @@ def test_an_untested_claim_says_why(papers):
 
 
 def test_an_answer_that_most_variants_turn_is_said_to_be_one_of_few(papers):
-    for turned, end in ((2, "perturbations, but not in 2 of 3 variants."), (1, "perturbations.")):
+    for turned, end in ((2, " But 2 of 3 other choices give another answer."), (1, ".")):
         variants = [variant(f"v{n}", n >= turned, epsilon=n / 100) for n in range(3)]
         claim = judged(papers(), "collapse", "holds", variants=tuple(variants))
-        assert claim.brief.endswith(end)
+        assert claim.headline.endswith(end) and ("But" in claim.headline) == (turned == 2)
 
 
 def test_choices_that_turn_an_answer_are_named_without_those_that_only_change_more(papers):
@@ -75,12 +131,12 @@ def test_choices_that_turn_an_answer_are_named_without_those_that_only_change_mo
         variant("ε = 0.05", False, epsilon=0.05),
         variant("audited labels", None, labels="audited"),
     )
-    said = judged(papers(), "confident", variants=variants).finding
-    assert said.endswith(
-        " The answer is the same in 1 of 4 variants; what turns it: PGD; ε = 0.05."
-    )
-    same = judged(papers(), "confident", variants=variants[2:3]).finding
-    assert same.endswith(" The answer is the same in 1 of 1 variant.")
+    claim = judged(papers(), "confident", variants=variants)
+    assert claim.stability == ", but not with PGD; ε = 0.05"
+    claim = judged(papers(), "confident", variants=variants[:3:2])
+    assert claim.stability == ", but not with PGD (1 of 2 variants)"
+    same = judged(papers(), "confident", variants=variants[2:3])
+    assert same.stability == ", as in the one variant"
 
 
 @pytest.mark.parametrize(
@@ -100,10 +156,10 @@ def test_two_recipes_are_compared_in_words(here, there, said):
 
 def test_the_published_finding_is_that_of_the_same_test(committed):
     paper = committed("svhn-subset")
-    said = paper.claim("chance").published_finding
-    assert "−8.0" in said and said.endswith("by which the claim holds.")
+    said = paper.claim("chance").published
+    assert "−8.0" in said and said.endswith(": holds.")
     # A claim that the published numbers cannot test has none.
-    assert paper.claim("silent").published_finding == ""
+    assert paper.claim("silent").published == ""
 
 
 def test_a_number_that_is_asked_for_wrongly_is_an_error(papers):

@@ -82,65 +82,6 @@ def test_every_figure_of_two_and_of_many_classes_is_drawn_with_a_text(papers, fu
         assert svg(drawn.chart).count("<path") > 3
 
 
-# Claims
-
-
-@pytest.mark.parametrize(
-    "side, threshold, values, expected",
-    [
-        # Right of the threshold is as claimed, whichever side the claim names.
-        ("above", 2, (3, 1, 6), (0.25, -0.25, 1)),
-        ("below", 2, (1, -2, 4), (0.25, -0.5, 1)),
-        # Wholly beyond the margin, which is against the claim; within it; within and across zero.
-        ("within", 1, (-3, -5, -1.5), (-0.5, -1, -0.125)),
-        ("within", 4, (2, 0, 4), (0.5, 0, 1)),
-        ("within", 4, (0, -3, 4), (1, 0, 1)),
-    ],
-)
-def test_a_claim_is_drawn_on_the_side_that_its_effect_is_on(side, threshold, values, expected):
-    (drawn,) = (
-        rows
-        for rows in datasets(claims.chart(placed((side, threshold, values))))
-        if "at" in rows and "verdict" in rows
-    )
-    found = drawn.iloc[0][["at", "from", "to"]]
-    assert found.tolist() == pytest.approx(expected)
-
-
-def placed(*rows: tuple[str | None, float | None, tuple[float, ...]], **same: object):
-    names = ("value", "low", "high")
-    found = [
-        {"claim": f"c{place}", "heading": f"c{place}", "name": "this study", "source": "ours"}
-        | {"verdict": ("holds", "does not hold", "undecided", "not tested")[place], "shown": ""}
-        | {"side": side, "threshold": threshold}
-        | dict(zip(names, values, strict=True))
-        | same
-        for place, (side, threshold, values) in enumerate(rows)
-    ]
-    return pd.DataFrame(found)
-
-
-def test_each_verdict_has_a_shape_and_an_untested_claim_no_mark():
-    one, missing = ("above", 1.0, (2, 1.5, 3)), (None, None, (np.nan,) * 3)
-    drawn = svg(claims.chart(placed(one, one, one, missing)))
-    marks = re.findall(r'aria-roledescription="point"[^>]* d="([^"]*)"', drawn)
-    assert len(marks) == len(set(marks)) == 3
-    assert "not tested" in drawn and "c3" in drawn
-
-
-def test_claims_are_drawn_as_they_were_judged(committed):
-    results = committed("svhn-subset").results
-    rows = claims.rows(results)
-    assert list(rows["claim"].drop_duplicates()) == [one.id for one in results.record.claims]
-    for claim in results.record.claims:
-        ours = rows[(rows["claim"] == claim.id) & (rows["source"] == "this study")]
-        effect = claim.study.effect
-        assert ours["value"].tolist() == pytest.approx(
-            [effect.value if effect else np.nan], nan_ok=True
-        )
-    assert set(rows["source"]) == {"this study", "the original, as published"}
-
-
 # Variants
 
 

@@ -31,20 +31,20 @@ def test_a_page_is_told_its_study_and_its_format(tmp_path, monkeypatch):
     assert told(tmp_path, monkeypatch, to="typst", study="demo").print
 
 
-def test_a_format_without_figures_and_a_page_without_a_study_are_errors(tmp_path, monkeypatch):
-    with pytest.raises(UserError, match="cannot be rendered as docx"):
-        told(tmp_path, monkeypatch, to="docx", study="demo")
+def test_a_page_that_the_profile_does_not_list_is_an_error(tmp_path, monkeypatch):
     with pytest.raises(UserError, match=r"page\.qmd is not a page of this profile"):
         told(tmp_path, monkeypatch)
 
 
-@pytest.mark.parametrize("variable", ["QUARTO_PROJECT_DIR", "QUARTO_DOCUMENT_PATH"])
-def test_an_old_quarto_is_an_error_and_never_another_study(monkeypatch, variable):
-    for name in ("QUARTO_EXECUTE_INFO", "QUARTO_PROJECT_DIR", "QUARTO_DOCUMENT_PATH"):
+@pytest.mark.parametrize("empty", [True, False])
+@pytest.mark.parametrize("variable", page._SET_BY_QUARTO)
+def test_an_old_quarto_is_an_error_and_never_another_study(monkeypatch, variable, empty):
+    for name in ("QUARTO_EXECUTE_INFO", *page._SET_BY_QUARTO):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.delenv("QUARTO_PROJECT_ROOT", raising=False)
+    if empty:
+        monkeypatch.setenv("QUARTO_EXECUTE_INFO", "")
     assert page.current().study == "svhn-subset"
-    monkeypatch.setenv(variable, "/somewhere")
+    monkeypatch.setenv(variable, "demo")
     with pytest.raises(UserError, match="older than 1.8"):
         page.current()
 
@@ -84,3 +84,81 @@ def test_text_is_text_wherever_it_is_written():
     content = {"a": {"b": "</script>{{< x >}}"}}
     text = script(content)
     assert "{{" not in text and "<" not in text and json.loads(text) == content
+
+
+# ------------------------------------------------------------------- formats, and other versions
+
+
+@pytest.mark.parametrize(
+    "output",
+    [
+        "docx",
+        "odt",
+        "latex",
+        "commonmark",
+        "gfm+emoji",
+        "markdown_strict",
+        "jats",
+        "epub3",
+        "ipynb",
+    ],
+)
+def test_formats_without_charts_have_images_in_files(tmp_path, monkeypatch, output):
+    found = told(tmp_path, monkeypatch, to=output, study="demo")
+    kind = re.split("[+]", output)[0]
+    folder = tmp_path / "folder" / "page_files" / f"figure-{kind}"
+    assert found == Execution(print=True, study="demo", images=folder)
+    text = page.image(found, b"\x89PNG", name="one", alt='a *b* "c"\n\nd {{< e >}}')
+    assert (folder / "one.png").read_bytes() == b"\x89PNG"
+    assert text.startswith(
+        rf"![a \*b\* \"c\" d \{{\{{\< e \>\}}\}}](page_files/figure-{kind}/one.png)"
+    )
+    # In an attribute two braces in a row would be a shortcode.
+    assert text.count('"') - text.count(r"\"") == 2
+    assert "\n" not in text and "{{" not in text.replace("\\", "")[60:]
+
+
+@pytest.mark.parametrize("output", ["plain", "revealjs", "pptx", "beamer", "man", "native", ""])
+def test_a_format_without_a_place_for_figures_is_refused_by_name(tmp_path, monkeypatch, output):
+    with pytest.raises(UserError, match=f"cannot be rendered as {output}"):
+        told(tmp_path, monkeypatch, to=output, study="demo")
+
+
+def test_an_image_is_part_of_a_web_page_and_of_a_document():
+    web, paper = (Execution(print=one, study="demo") for one in (False, True))
+    alt = 'a <b> "c"'
+    assert page.image(web, b"\x89P", name="one", alt=alt) == page.raw(
+        "html", '<img src="data:image/png;base64,iVA=" alt="a &lt;b&gt; &quot;c&quot;">'
+    )
+    text = page.image(paper, b"\x89P", name="one", alt=alt)
+    assert '#image(bytes((137, 80)), format: "png", alt: "a \\u{3c}b> \\"c\\"")' in text
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        None,
+        "",
+        "{",
+        "[]",
+        "{}",
+        "\udcff",
+        '{"document-path": 1, "format": {}}',
+        '{"document-path": "page.qmd", "format": {"metadata": null, "pandoc": {"to": "html"}}}',
+        '{"document-path": "page.qmd", "format": {"metadata": {"study": "demo"}}}',
+    ],
+)
+def test_what_quarto_says_and_cannot_be_read_is_an_error(tmp_path, monkeypatch, content):
+    path = tmp_path / "info.json"
+    if content is not None:
+        path.write_text(content, encoding="utf-8", errors="surrogateescape")
+    monkeypatch.setenv("QUARTO_EXECUTE_INFO", str(path))
+    with pytest.raises(UserError, match="QUARTO_EXECUTE_INFO names no file") as raised:
+        page.current()
+    assert len(str(raised.value).splitlines()) == 2
+
+
+@pytest.mark.parametrize("study", [None, "", 5, ["demo"]])
+def test_a_page_without_the_name_of_a_study_shows_none(tmp_path, monkeypatch, study):
+    with pytest.raises(UserError, match="not a page of this profile"):
+        told(tmp_path, monkeypatch, study=study)

@@ -1,11 +1,13 @@
-"""A preview of the paper where no Quarto is installed: the same .qmd files as HTML and PDF.
+"""A preview of the paper where no Quarto is installed: the same pages as HTML and PDF.
 
 A copy for reading and testing, which says so on each page. It keeps to these constructs; others,
 and what is missing or fails, raise a PreviewError that names the file, the line and the thing.
 
 - `_quarto.yml` with profiles, and what Pandoc takes as metadata; code is executed in the project.
-- ```` ```{python} ```` cells, whose code and warnings are not shown, with the options include and
-  output: asis; results as text, Markdown, HTML (on the web). Inline code, `{python} …`, in text.
+- ```` ```{python} ```` cells, whose warnings are not shown, with the options include, output: asis
+  and echo; code is shown where the page or the cell says echo: true. Results as text, Markdown,
+  HTML (on the web). Inline code, `{python} …`, in text.
+- Notebooks, whose first cell is the front matter.
 - The div #refs. What a cell prints as it is (output: asis) is Markdown too, with headings,
   references, and divs #fig-… and #tbl-…, whose last paragraph is the caption.
 - @fig-…, @tbl-…, @sec-… (also [@…] and -@…), citations, and Pandoc's Markdown.

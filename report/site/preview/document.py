@@ -1,4 +1,4 @@
-"""One page: its .qmd file read and checked, then its code run, which leaves plain Markdown."""
+"""One page: its file read and checked, then its code run, which leaves plain Markdown."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import nbformat
 import yaml
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
@@ -18,7 +19,7 @@ from analysis.project.errors import UserError
 
 CELL = re.compile(r"^```\{python\}\n((?:#\|[^\n]*\n)*)(.*?)^```$", re.MULTILINE | re.DOTALL)
 INLINE = re.compile(r"(?<!`)`\{python\}[ \t]([^`\n]+)`")
-OPTIONS = {"include": (True, False), "output": ("asis",)}
+OPTIONS = {"include": (True, False), "output": ("asis",), "echo": (True, False)}
 # What the text between the cells may not contain; the one div there is #refs.
 UNKNOWN = {
     r"\{\{<\s*(\S+)": "shortcode",
@@ -51,10 +52,35 @@ class Part(NamedTuple):
 
 def read_document(path: Path, project: Path) -> tuple[dict[str, Any], list[Part]]:
     """Return the front matter of a page and its parts; raise PreviewError at what is unknown."""
-    whole = Part(os.path.relpath(path, project), 1, path.read_text(encoding="utf-8"))
-    header = re.match(r"---\n(.*?)^---$", whole.text, re.MULTILINE | re.DOTALL)
-    metadata = parse_yaml(whole._replace(line=2, text=header[1])) if header else {}
-    return metadata, list(_parts(whole, header.end() if header else 0))
+    first, *others = _texts(path, os.path.relpath(path, project))
+    header = re.match(r"---\n(.*?)^---$", first.text, re.MULTILINE | re.DOTALL)
+    metadata = parse_yaml(first._replace(line=2, text=header[1])) if header else {}
+    parts = list(_parts(first, header.end() if header else 0))
+    shown = bool(metadata.get("execute", {}).get("echo", False))
+    for text in others:
+        parts += _parts(text, 0)
+    return metadata, [
+        part if part.options is None else part._replace(options={"echo": shown} | part.options)
+        for part in parts
+    ]
+
+
+def _texts(path: Path, name: str) -> list[Part]:
+    """Return the text of a page, or that of each cell of a notebook, written as in a page."""
+    text = path.read_text(encoding="utf-8")
+    if path.suffix != ".ipynb":
+        return [Part(name, 1, text)]
+    try:
+        cells = nbformat.reads(text, as_version=4).cells
+    except Exception as error:
+        raise PreviewError(f"{name}: not a notebook: {type(error).__name__}") from None
+    return [
+        # The line above the first of a cell is not in the notebook.
+        Part(f"{name}, cell {number}", 0, f"```{{python}}\n{cell.source}\n```\n")
+        if cell.cell_type == "code"
+        else Part(f"{name}, cell {number}", 1, f"{cell.source}\n\n")
+        for number, cell in enumerate(cells, start=1)
+    ] or [Part(name, 1, "")]
 
 
 def parse_yaml(part: Part) -> dict[str, Any]:
@@ -71,7 +97,7 @@ def parse_yaml(part: Part) -> dict[str, Any]:
 
 def _parts(whole: Part, start: int) -> Iterator[Part]:
     def piece(start: int, end: int) -> Part:
-        line = 1 + whole.text.count("\n", 0, start)
+        line = whole.line + whole.text.count("\n", 0, start)
         return whole._replace(line=line, text=whole.text[start:end])
 
     for cell in CELL.finditer(whole.text, start):
@@ -104,7 +130,7 @@ def execute(parts: list[Part], *, to: str, kernel: dict[str, Any]) -> str:
         return "".join(
             _fill(client, part, to)
             if part.options is None
-            else _result(part.options, _run(client, part), to)
+            else _result(part, _run(client, part), to)
             for part in parts
         )
 
@@ -141,8 +167,9 @@ def _fill(client: NotebookClient, part: Part, to: str) -> str:
     return INLINE.sub(lambda code: expressions[code[1]], part.text)
 
 
-def _result(options: dict[str, Any], outputs: list[NotebookNode], to: str) -> str:
-    shown = []
+def _result(cell: Part, outputs: list[NotebookNode], to: str) -> str:
+    options = cell.options or {}
+    shown = [FENCED.format("python", cell.text.rstrip())] if options.get("echo") else []
     for output in outputs if options.get("include", True) else []:
         kind, text = _preferred(output.get("data") or {"text/plain": output.get("text", "")}, to)
         if output.get("name") == "stderr":

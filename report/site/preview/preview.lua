@@ -35,7 +35,10 @@ function Pandoc(doc)
   if FORMAT == "typst" then doc.meta.keywords = nil end -- Pandoc's template has no quotes for them
   doc = doc:walk {
     RawBlock = function(el) if FORMAT == "typst" and el.format == "html" then return {} end end,
-    Link = function(el) el.target = el.target:gsub("^([^:#]+)%.qmd", "%1.html") return el end,
+    Link = function(el)
+      el.target = el.target:gsub("^([^:#]+)%.qmd", "%1.html"):gsub("^([^:#/]+)%.ipynb", "%1.html")
+      return el
+    end,
   }
   local sections = pandoc.structure.make_sections(doc.blocks, { number_sections = true })
   sections:walk { Div = function(el) numbers[el.identifier] = el.attributes.number end }

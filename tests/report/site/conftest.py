@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 
 import pandas as pd
@@ -90,7 +91,7 @@ def copy_of_project(folder: Path) -> Path:
     project = folder / "project"
     for name in ("analysis", "report", "build/results", "build/pictures"):
         shutil.copytree(paths.ROOT / name, project / name, ignore=ignored)
-    for path in (*paths.ROOT.glob("*.qmd"), *paths.ROOT.glob("_quarto*.yml")):
+    for path in chain.from_iterable(map(paths.ROOT.glob, ("*.qmd", "*.ipynb", "_quarto*.yml"))):
         shutil.copy(path, project)
     return project
 

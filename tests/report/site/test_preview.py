@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pypdf
 import pytest
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_raw_cell, writes
 
 from report.safe import safe
 from report.site.preview import PreviewError, configuration, preview
@@ -176,6 +177,59 @@ def test_hostile_text_is_text_on_a_page(tmp_path):
     assert "<script" not in content and "javascript:1" in content
     assert not re.search(r"<(b|em|math)\b|href=.javascript", content.partition("</header>")[2])
     assert "include /etc/hostname" in text_of(pdf)
+
+
+def notebook(folder: Path, *cells: dict) -> Path:
+    """Write a project whose pages are a notebook and one that leads to it."""
+    settings = "project: {render: [index.qmd, steps.ipynb]}\nexecute: {echo: false}\nstudy: demo\n"
+    project(folder, "[Steps](steps.ipynb), [file](files/steps.ipynb)\n", settings=settings)
+    (folder / "steps.ipynb").write_text(writes(new_notebook(cells=list(cells))))
+    return folder
+
+
+def test_a_notebook_is_a_page_with_its_code_and_its_results(tmp_path):
+    header = new_raw_cell("---\ntitle: Steps\nexecute: {enabled: true, echo: true}\n---")
+    cells = [
+        new_markdown_cell("# First {#first}\n\nSome *text*."),
+        new_code_cell("answer = 6 * 7"),
+        new_code_cell("#| echo: false\nhidden = 1"),
+        new_markdown_cell("# Second"),
+        new_code_cell("answer"),
+    ]
+    index, steps = render(notebook(tmp_path, header, *cells))
+    text = text_of(steps)
+    for words in ("First Some text.", "answer = 6 * 7", "Second answer 42"):
+        assert words in text, words
+    assert "hidden" not in text and 'id="first"' in steps.read_text("utf-8")
+    assert 'href="steps.html"' in index.read_text("utf-8")
+    # The notebook itself, to download.
+    assert 'href="files/steps.ipynb"' in index.read_text("utf-8")
+
+
+def test_a_page_shows_code_where_it_says_so(tmp_path):
+    shown = "---\nexecute:\n  echo: true\n---\n\n```{python}\nshown = 1\n```\n"
+    (page,) = render(project(tmp_path, f"{shown}\n```{{python}}\n#| echo: false\nhid = 1\n```\n"))
+    assert "shown = 1" in text_of(page) and "hid = 1" not in text_of(page)
+
+
+@pytest.mark.parametrize(
+    ("cells", "message"),
+    [
+        ([new_code_cell("a = 1\n1 / 0")], "steps.ipynb, cell 1:2: ZeroDivisionError"),
+        (
+            [new_raw_cell("---\na: 1\n---"), new_markdown_cell("\n{{< video x >}}")],
+            "steps.ipynb, cell 2:2",
+        ),
+        (None, "steps.ipynb: not a notebook"),
+    ],
+)
+def test_what_is_wrong_in_a_notebook_is_named_with_its_cell(tmp_path, cells, message):
+    folder = notebook(tmp_path, *(cells or []))
+    if cells is None:
+        (folder / "steps.ipynb").write_text('{"cells": [')
+    with pytest.raises(PreviewError) as raised:
+        render(folder)
+    assert str(raised.value).startswith(message) and "\n" not in str(raised.value)
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 from filelock import FileLock
+from nbformat.v4 import new_notebook, writes
 
 from analysis.project.errors import UserError
 from report.__main__ import main
@@ -44,17 +45,6 @@ def with_old_pages(project: Path) -> dict[Path, bytes]:
 def files_of(project: Path) -> dict[Path, bytes]:
     found = {path: path.read_bytes() for path in project.rglob("*") if path.is_file()}
     return {path: content for path, content in found.items() if path.name != quarto.LOCK}
-
-
-@pytest.mark.parametrize(
-    ("version", "taken"),
-    [("echo 1.7.34", False), ("echo 1.8.0", True), ("echo 2.0", True), ("exit 3", False)],
-)
-def test_a_quarto_is_taken_from_version_1_8_on(project, monkeypatch, version, taken):
-    fake_quarto(project, "", monkeypatch)
-    path = project.parent / "bin" / "quarto"
-    path.write_text(f"#!/bin/sh\n{version}\n")
-    assert (quarto.find_quarto() is not None) == taken
 
 
 def test_new_pages_replace_the_old_ones_in_one_exchange(project, monkeypatch):
@@ -192,6 +182,29 @@ def test_the_preview_is_made_where_asked_and_has_the_downloads(project, monkeypa
     assert "42" in (site / "index.html").read_text("utf-8")
     assert (site / "report" / "assets" / "vega.js").stat().st_size > 100_000
     assert (site / "report" / "assets" / "downloads" / "demo-results.zip").is_file()
+
+
+def test_a_quarto_that_is_not_used_is_named_in_one_line(project, monkeypatch, capsys):
+    fake_quarto(project, "exit 1", monkeypatch)
+    path = project.parent / "bin" / "quarto"
+    path.write_text("#!/bin/sh\necho 1.7.34\n")
+    assert main([]) == 0
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"{path} is not used: its version is 1.7.34")
+    assert line.endswith("The pages are a preview.")
+    assert "Preview" in (project / "build" / "site" / "index.html").read_text("utf-8")
+
+
+def test_a_notebook_is_a_page_and_a_download(project, capsys):
+    (project / "data.qmd").unlink()
+    (project / "steps.ipynb").write_text(writes(new_notebook()))
+    settings = project / "_quarto.yml"
+    settings.write_text(settings.read_text().replace("data.qmd", "steps.ipynb"))
+    assert main(["--preview"]) == 0
+    site = project / "build" / "site"
+    assert (site / "steps.html").is_file()
+    copied = site / "report" / "assets" / "downloads" / "steps.ipynb"
+    assert copied.read_bytes() == (project / "steps.ipynb").read_bytes()
 
 
 def test_a_failing_cell_is_named_with_its_place(project, failed):

@@ -1,0 +1,387 @@
+"""What was found of a claim in one sentence, for each verdict, and in a few words.
+
+There is one template for each registered test. It is filled with the effect, and leads with what
+was found; the verdict decides its words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from analysis.results.records import ClaimRecord, Kind, Reported, Verdict
+from analysis.results.schemas import FGSM, PGD
+from report.numbers import formats
+from report.numbers.formats import ATTACK_NAMES, listed, number, per_cent
+from report.numbers.results import Results
+
+# An AUROC at which confidence distinguishes nothing.
+_EVEN = 0.5
+
+
+class Words(NamedTuple):
+    """A finding in a few words, and in a sentence for each verdict with an effect."""
+
+    short: str
+    holds: str
+    fails: str
+    undecided: str
+
+    def under(self, verdict: Verdict) -> str:
+        """Return the sentence for a verdict, with a full stop."""
+        found = {"holds": self.holds, "does not hold": self.fails, "undecided": self.undecided}
+        return f"{found[verdict]}."
+
+
+class Facts:
+    """What the templates say about one claim that has an effect."""
+
+    def __init__(self, record: ClaimRecord, results: Results) -> None:
+        assert record.study.effect is not None, "findings are about effects"
+        self.record, self.results, self.parameters = record, results, record.parameters
+        self.effect = record.study.effect.value
+        self.above = record.side == "above"
+        self.value = self._written(self.effect)
+        self.limit = self._written(record.threshold or 0.0)
+        # Without its sign, for sentences that say on which side it lies.
+        self.distance, self.limit_distance = (
+            self._written(abs(each)) for each in (self.effect, record.threshold or 0.0)
+        )
+
+    def _written(self, value: float) -> str:
+        unit = self.record.unit
+        short = {"difference of shares": " points", "standard deviations": " SD"}.get(unit, "")
+        return f"{number(value, '.2f' if unit == 'AUROC' else unit)}{short}"
+
+    def reported(self, kind: Kind, *, part: str = "") -> Reported | None:
+        """Return a number reported with the claim, if there is one."""
+        found = (one for one in self.record.study.reported if one.kind == kind)
+        return next((one for one in found if not part or one.part == part), None)
+
+    def share(self, kind: Kind, *, part: str = "") -> str:
+        """Return a reported share, or nothing."""
+        found = self.reported(kind, part=part)
+        return per_cent(found.value) if found else ""
+
+    def group(self, key: str) -> str:
+        """Return the classes of a parameter, such as ``the digits 8 and 9``."""
+        names = [str(name) for name in self.parameters.get(key) or ()]
+        if not names:
+            return f"the other {self.results.nouns}"
+        noun = self.results.noun if len(names) == 1 else self.results.nouns
+        return f"the {noun} {listed(names)}"
+
+    @property
+    def size(self) -> str:
+        """Return the size of the perturbation in levels."""
+        return f"{formats.levels(self.parameters['epsilon'])} levels"
+
+    @property
+    def attack(self) -> str:
+        """Return the name of the attack, by default FGSM."""
+        return ATTACK_NAMES[self.parameters.get("attack", FGSM)]
+
+    @property
+    def guessing(self) -> str:
+        """Return the accuracy of guessing."""
+        share = 1 / len(self.results.classes)
+        return f"{100 * share:.2g}%"
+
+    @property
+    def clean(self) -> str:
+        """Return the accuracy on clean images."""
+        return per_cent(self.results.accuracy["value"])
+
+
+def _whether(fact: str, asked: str) -> str:
+    """Return what is known of a finding whose bounds contain the threshold."""
+    return f"{fact}; whether {asked} is undecided"
+
+
+def _accuracy(facts: Facts) -> Words:
+    right = f"of the images, {facts.value} are classified correctly"
+    return Words(
+        facts.value,
+        f"Accuracy is high: {right}",
+        f"Accuracy is lower than claimed: {right}",
+        _whether(_capital(right), f"the accuracy is above {facts.limit}"),
+    )
+
+
+def _range(facts: Facts) -> Words:
+    worst, best = (
+        facts.reported("error of the worst class"),
+        facts.reported("error of the best class"),
+    )
+    noun, nouns = facts.results.noun, facts.results.nouns
+    if worst is None or best is None:
+        gap = f"the errors of the {nouns} differ by {facts.value}"
+        short, ends = facts.value, gap
+    else:
+        high, low = per_cent(worst.value), per_cent(best.value)
+        short = f"{low} ({best.part}) to {high} ({worst.part})"
+        ends = f"the {noun} {worst.part} is misread most, in {high} of its images"
+        ends += f", and {best.part} least, in {low}"
+    return Words(
+        short,
+        f"Errors are uneven: {ends}",
+        f"Errors are nearly even: {ends}",
+        _whether(_capital(ends), f"{nouns} differ by more than {facts.limit} beyond these images"),
+    )
+
+
+def _difference(facts: Facts) -> Words:
+    group, rest = facts.group("classes"), facts.group("others")
+    claimed, found = _more(facts.above), _more(facts.effect > 0)
+    points = f"in {facts.distance} {'more' if facts.effect > 0 else 'fewer'} of their images"
+    fact = f"{_capital(group)} {_verb(facts, 'is', 'are')} misread {found} often than {rest}"
+    fact += f", {points}"
+    return Words(
+        facts.value,
+        fact,
+        f"{_capital(group)} {_verb(facts, 'is', 'are')} not misread {claimed} often than {rest}, "
+        f"or by less than {facts.limit_distance}: the difference is {facts.value}",
+        _whether(fact, f"it is more than {facts.limit_distance} {claimed}"),
+    )
+
+
+def _ratio(facts: Facts) -> Words:
+    group, rest = _capital(facts.group("classes")), facts.group("others")
+    fact = f"{group} {_verb(facts, 'is', 'are')} misread {facts.value} times as often as {rest}"
+    side = "more" if facts.above else "less"
+    return Words(
+        f"{facts.value} times",
+        fact,
+        f"{fact}, not {side} than {facts.limit} times",
+        _whether(fact, f"it is {side} than {facts.limit} times"),
+    )
+
+
+def _structure(facts: Facts) -> Words:
+    pairs, nouns = facts.parameters["pairs"], facts.results.nouns
+    share, chance = facts.share("share in the pairs"), facts.share("share in the pairs by chance")
+    if share:
+        fact = f"the {pairs} commonest pairs of {nouns} hold {share} of the errors"
+        fact += f", against {chance} by chance"
+        short = f"{share} of errors in {pairs} pairs; {chance} by chance"
+    else:
+        fact = f"the {pairs} commonest pairs of {nouns} hold {facts.value} times the errors that "
+        fact += "they would by chance"
+        short = f"{facts.value} times chance"
+    return Words(
+        short,
+        f"A few confusions are common: {fact}",
+        f"Confusions have little structure: {fact}",
+        _whether(_capital(fact), f"that is more than {facts.limit} times as many"),
+    )
+
+
+def _persistence(facts: Facts) -> Words:
+    nouns = facts.results.nouns
+    fact = f"the errors of the {nouns} in two trainings correlate at {facts.value}"
+    return Words(
+        f"correlation {facts.value}",
+        f"The same {nouns} are misread after every training: {fact}",
+        f"Which {nouns} are misread depends on the training: {fact}",
+        _whether(_capital(fact), f"the correlation is above {facts.limit}"),
+    )
+
+
+def _contrast(facts: Facts) -> Words:
+    group, rest = facts.group("classes"), facts.group("others")
+    measure = facts.parameters["measure"]
+    larger = "larger" if facts.effect > 0 else "smaller"
+    among = "among correct predictions, " if facts.parameters["correct"] else ""
+    fact = f"their {measure} is {facts.distance} {larger}"
+    known = [one for one in facts.record.study.variants if one.met is not None]
+    same = sum(one.met == facts.record.study.met for one in known)
+    many = f"; the same in {same} of {len(known)} variants" if known else ""
+    claimed = "more" if facts.above else "less"
+    return Words(
+        f"{facts.value} in {measure}{many}",
+        _capital(f"{among}maps of {group} are {claimed} diffuse than those of {rest}: {fact}"),
+        _capital(f"{among}maps of {group} are not {claimed} diffuse than those of {rest}: {fact}"),
+        _whether(
+            _capital(
+                f"{among}compared with maps of {rest}, those of {group} are much alike: {fact}"
+            ),
+            f"it is {facts.limit_distance} larger",
+        ),
+    )
+
+
+def _left(facts: Facts) -> Words:
+    part = facts.parameters.get("attack", FGSM)
+    left = facts.share("accuracy under attack", part=part)
+    if left:
+        fact = f"{facts.attack} of {facts.size} leaves {left} of the predictions right"
+        fact += f", where {facts.clean} were"
+        short = f"{facts.clean} → {left} at {facts.size}"
+    else:
+        fact = f"{facts.attack} of {facts.size} leaves {facts.value} of the accuracy"
+        short = f"{facts.value} left at {facts.size}"
+    return Words(
+        short,
+        f"Accuracy collapses: {fact}",
+        f"Accuracy does not collapse: {fact}",
+        _whether(_capital(fact), f"that is less than {facts.limit} of it"),
+    )
+
+
+def _guessing(facts: Facts) -> Words:
+    part = facts.parameters.get("attack", FGSM)
+    left = facts.share("accuracy under attack", part=part) or facts.value
+    fact = f"at {facts.size}, accuracy under {facts.attack} is {left}"
+    chance = f"the {facts.guessing} of guessing"
+    far = "far below" if facts.effect < -abs(facts.record.threshold or 0) else "no better than"
+    return Words(
+        f"{left} at {facts.size}; guessing {facts.guessing}",
+        _capital(f"{fact}, {far} {chance}"),
+        _capital(f"{fact}, still better than {chance}"),
+        _whether(_capital(fact), f"that is within {facts.limit} of {chance}"),
+    )
+
+
+def _lost(facts: Facts) -> Words:
+    loss = facts.reported("loss under FGSM")
+    attack, against, short = facts.attack, "", f"{facts.value} lost"
+    if loss:
+        lost = f"{number(loss.value, 'difference of shares')} points"
+        against, short = f", where FGSM costs {lost}", f"{facts.value}; FGSM {lost}"
+    fact = f"{attack} cost {facts.value}{against}"
+    return Words(
+        short,
+        _capital(f"{fact}: direction matters, not size"),
+        _capital(f"{fact}: size alone matters too"),
+        _whether(_capital(fact), f"the cost is below {facts.limit}"),
+    )
+
+
+def _confident(facts: Facts) -> Words:
+    right = facts.share("median confidence when right")
+    under = facts.share("median confidence under attack")
+    medians = f" (median {under} against {right})" if under else ""
+    after, short = "", f"AUROC {facts.value}"
+    stronger = next(
+        (one for one in facts.record.study.variants if one.changes == {"attack": PGD}), None
+    )
+    if facts.attack == ATTACK_NAMES[FGSM] and stronger is not None and stronger.value is not None:
+        auroc, sure = number(stronger.value, ".2f"), stronger.value < _EVEN
+        after = f"; under PGD they are {'more' if sure else 'less'} confident (AUROC {auroc})"
+        short = f"AUROC {facts.value} (FGSM), {auroc} (PGD)"
+    errors = f"errors under {facts.attack} of {facts.size}"
+    less = "less" if facts.effect > _EVEN else "more"
+    return Words(
+        short,
+        f"Predictions change confidently: {errors} are about as sure as right predictions"
+        f"{medians}{after}",
+        _capital(f"{errors} are {less} confident than right predictions{medians}{after}"),
+        _whether(
+            _capital(f"{errors} are {less} confident than right predictions{medians}{after}"),
+            f"the AUROC is below {facts.limit}",
+        ),
+    )
+
+
+def _flips(facts: Facts) -> Words:
+    margin = " at equal margin" if facts.parameters["margin"] == "fixed" else ""
+    fact = f"images that other networks get wrong flip {facts.distance} "
+    fact += f"{'more' if facts.effect > 0 else 'less'} often under {facts.attack} of {facts.size}"
+    return Words(
+        f"{facts.value}{margin}",
+        f"Hard images are more fragile{margin}: {fact}",
+        f"Hard images are not more fragile{margin}: {fact}",
+        _whether(f"{_capital(fact)}{margin}", f"it is more than {facts.limit}"),
+    )
+
+
+def _connected(facts: Facts) -> Words:
+    nouns = facts.results.nouns
+    fact = f"error and flips under {facts.attack} of {facts.size} correlate at {facts.value}"
+    return Words(
+        f"correlation {facts.value}",
+        f"The {nouns} that are misread more also flip more under attack: {fact}",
+        f"The {nouns} that are misread more do not flip more under attack: {fact}",
+        _whether(f"Over the {nouns}, {fact}", f"the correlation is above {facts.limit}"),
+    )
+
+
+def _silent(facts: Facts) -> Words:
+    cut = f"{100 * facts.parameters['confidence']:g}%"
+    clean = facts.results.clean
+    fact = f"{facts.value} of the errors{clean} have a confidence of {cut} or more"
+    return Words(
+        f"{facts.value} of errors at {cut} or more",
+        f"Many errors are silent: {fact}",
+        f"Few errors are silent: {fact}",
+        _whether(
+            f"Of the errors{clean}, {facts.value} have a confidence of {cut} or more",
+            f"more than {facts.limit} do",
+        ),
+    )
+
+
+def _recognised(facts: Facts) -> Words:
+    fact = f"readers pick the attacked one of two images in {facts.value} of pairs, by guessing in "
+    fact += "half of them"
+    return Words(
+        f"{facts.value} of pairs; guessing 50%",
+        f"Attacked images are hardly recognised at {facts.size}: {fact}",
+        f"Attacked images are recognised at {facts.size}: {fact}",
+        _whether(f"At {facts.size}, {fact}", f"it is less than {facts.limit}"),
+    )
+
+
+# The sides on which the words of a template say what a claim expects.
+_BOTH = ("above", "below")
+_TEMPLATES: dict[str, tuple[Callable[[Facts], Words], tuple[str, ...]]] = {
+    "accuracy": (_accuracy, ("above",)),
+    "error range": (_range, ("above",)),
+    "error difference": (_difference, _BOTH),
+    "error ratio": (_ratio, _BOTH),
+    "confusion structure": (_structure, ("above",)),
+    "persistence": (_persistence, ("above",)),
+    "map contrast": (_contrast, _BOTH),
+    "accuracy left": (_left, ("below",)),
+    "distance from guessing": (_guessing, ("below",)),
+    "accuracy lost": (_lost, ("below",)),
+    "confidence under attack": (_confident, ("below",)),
+    "connected flips": (_flips, ("above",)),
+    "connected classes": (_connected, ("above",)),
+    "confident errors": (_silent, ("above",)),
+    "share recognised": (_recognised, ("below",)),
+}
+# The tests that have a template.
+WORDED = tuple(_TEMPLATES)
+
+
+def words(record: ClaimRecord, results: Results) -> Words | None:
+    """Return what was found of a claim, or nothing without an effect.
+
+    A claim on the other side of its test than the template speaks of has its own statement.
+    """
+    if record.study.effect is None:
+        return None
+    facts = Facts(record, results)
+    template, sides = _TEMPLATES.get(record.test, (None, ()))
+    if template is not None and record.side in sides:
+        return template(facts)
+    claimed, short = record.clause, f"{record.measured} {facts.value}"
+    return Words(
+        short,
+        _capital(claimed),
+        f"It is not so that {claimed}",
+        f"Whether {claimed} is undecided",
+    )
+
+
+def _more(more: bool) -> str:
+    return "more" if more else "less"
+
+
+def _verb(facts: Facts, one: str, several: str) -> str:
+    return one if len(facts.parameters.get("classes") or ()) == 1 else several
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
