@@ -49,6 +49,9 @@ _NEEDS["perception"] = "accuracies"
 _OF_NETWORKS = ("persistence",)
 _SIDES = {"above": "more than", "below": "less than", "within": "no more than"}
 _SIGNS = {"above": "> ", "below": "< ", "within": "within ±"}
+_AGAINST: Verdict = "does not hold"
+# As many claims that do not hold are named.
+_FEW = 2
 # As many choices that turn an answer are named.
 _NAMED = 4
 # Topics whose section reports a claim only if it was tested.
@@ -350,11 +353,16 @@ class Claims(list[ClaimNumbers]):
 
     @property
     def summary(self) -> str:
-        """Return how many claims have which verdict, in words."""
+        """Return how many claims have which verdict, in words, and which do not hold."""
         verdicts = [claim.verdict for claim in self]
+        against = [
+            f"“{one.record.statement.rstrip('.')}”" for one in self if one.verdict == _AGAINST
+        ]
+        # A few are named: what does not hold is what readers would not expect.
+        named = f" ({'; '.join(against)})" if 0 < len(against) <= _FEW else ""
         return formats.listed(
             [
-                f"{n} {said[n != 1]}"
+                f"{n} {said[n != 1]}{named if verdict == _AGAINST else ''}"
                 for verdict, said in _COUNTED.items()
                 if (n := verdicts.count(verdict))
             ]

@@ -114,7 +114,7 @@ def _range(facts: Facts) -> Words:
         facts.reported("error of the best class"),
     )
     noun, nouns = facts.results.noun, facts.results.nouns
-    if worst is None or best is None:
+    if worst is None or best is None or worst.part == best.part:
         gap = f"the errors of the {nouns} differ by {facts.value}"
         short, ends = facts.value, gap
     else:

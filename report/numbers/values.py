@@ -158,6 +158,19 @@ class Values:
         """Return an ε in [0, 1] pixel units and in levels."""
         return f"{epsilon:g} ({formats.levels(epsilon)} levels)"
 
+    def sure_under(self, attack: str, epsilon: float) -> str:
+        """Return whether errors under an attack are less confident than right predictions.
+
+        With the AUROC, or nothing if that is not known.
+        """
+        rows = self._results.rows("attack_confidence", attack=attack, epsilon=epsilon)
+        rows = rows.sort_values("images").dropna(subset="auroc")
+        if rows.empty:
+            return ""
+        auroc = rows["auroc"].iloc[0]
+        less = "less" if auroc > 0.5 else "more"
+        return f"{less} confident (AUROC {formats.fixed(auroc, '.2f')})"
+
     def levels(self, epsilon: float) -> str:
         """Return an ε in levels."""
         return formats.levels(epsilon)

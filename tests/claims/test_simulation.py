@@ -136,7 +136,8 @@ def test_the_tests_are_those_of_the_claims_with_their_thresholds() -> None:
     found = {
         (claim.test.name, claim.side, claim.threshold)
         for claim in claims.of(study.load("svhn")).claims
-        if claim.threshold is not None and claim.test.name != "accuracy"
+        # People's answers have an exact interval, which needs no simulation.
+        if claim.threshold is not None and claim.test.name != "accuracy" and not claim.test.asks
     }
     assert {(each.test, each.side, each.threshold) for each in TESTED} == found
 

@@ -45,13 +45,16 @@ def test_the_prose_quotes_the_lowest_accuracy_of_the_strongest(papers):
     assert found.confidence.startswith(per_cent(row["confidence"]))
     assert found.others.count("with") == len(CORRUPTIONS) - 1
     fgsm = table[(table["corruption"] == "fgsm") & (table["strength"] == 0.015)].iloc[0]
-    text = paper.section("corruptions")
-    assert f"leaves {per_cent(fgsm['value'])}" in text.replace("\\", "")
+    assert f"leaves {per_cent(fgsm['value'])}" in paper.section("attack").replace("\\", "")
+    text = paper.section("details")
     assert "{#sec-corruptions}" in text and "{#fig-corruptions}" in text
 
 
 def test_without_attacks_there_is_no_fgsm_and_without_corruptions_no_section(papers):
     parts = ("attributes", "predictions", "corruptions")
-    text = papers(3, text=TEXT, analyses=parts).section("corruptions")
-    assert "FGSM" not in re.sub(r"```.*?```", "", text, flags=re.DOTALL)
-    assert papers(3).section("corruptions") == ""
+    paper = papers(3, text=TEXT, analyses=parts)
+    for name in ("attack", "details"):
+        text = paper.section(name)
+        assert "orruption" in text
+        assert "FGSM" not in re.sub(r"```.*?```", "", text, flags=re.DOTALL)
+        assert "orruption" not in papers(3).section(name)

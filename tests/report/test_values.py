@@ -80,7 +80,7 @@ def test_without_published_results_there_is_no_protocol_to_differ_from(papers):
     with pytest.raises(UserError, match="no published results"):
         protocol.deviations(results)
     assert "data" not in claims_tables.verdicts(results).splitlines()[0]
-    assert len(cells(claims_tables.claims(results))[0]) == 3
+    assert len(cells(claims_tables.answer(results))[0]) == 3
 
 
 def test_what_readers_saw_is_counted_by_the_rule_that_chose_the_image(papers):
@@ -97,11 +97,9 @@ def test_what_readers_saw_is_counted_by_the_rule_that_chose_the_image(papers):
     results._tables |= {"audit": audit, "agreement": agreement}
     assert cells(tables.audit(results)) == [
         ["both", "3", "1", "2", "0", "0", "0"],
-        ["control", "1", "1", "0", "0", "0", "0"],
+        ["random others", "1", "1", "0", "0", "0", "0"],
     ]
-    assert Values(results).agreement == (
-        "a and b agree on 75.0% of 4 images, Cohen's κ 0.50; a and b agree on 100.0% of 3 suspects"
-    )
+    assert Values(results).agreement == "The two agree on 75.0% of 4 images (Cohen's κ 0.50)."
 
 
 def test_masked_gradients_are_said_with_the_numbers_behind_them(papers):
@@ -132,4 +130,4 @@ def test_a_partial_study_says_how_many_runs_are_missing(papers):
     paper = papers()
     assert paper.study.basis == "60 images in 30 groups, 4 networks in 2 repeats"
     paper.study.runs = 2
-    assert "plans 4 runs; the 2 of" in paper.section("reproducibility").replace("\\", "")
+    assert "plans 4 runs; the 2 of" in paper.section("details").replace("\\", "")
