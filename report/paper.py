@@ -1,7 +1,7 @@
 """The paper of one study: what a page opens, and the sections that it prints.
 
 The sections are templates in ``report/_paper``. They ask for parts by name: ``study.…`` and
-``value.…`` for words and numbers, ``claims``, ``claim("…")`` and ``has_claim("…")`` for claims,
+``value.…`` for words and numbers, ``claims`` for claims, ``picture.…`` for single images,
 ``has("…")`` for a derived table, ``figure.…()`` and ``table.…()`` for exhibits. A name that does
 not exist is an error, and text that is not ``Markdown`` is escaped.
 """
@@ -86,15 +86,12 @@ class Paper:
             study=self.study,
             value=self.value,
             claims=self.claims,
-            claim=self.claim,
             corruption=partial(CorruptionNumbers, self.results),
-            has_claim=lambda name: any(claim.id == name for claim in self.claims),
             has=self.results.has,
             link=self._link,
             picture=Pictures(self.results, execution),
             figure=self.figure,
             table=self.table,
-            print=execution.print,
         )
 
     @classmethod

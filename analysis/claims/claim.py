@@ -121,8 +121,9 @@ class Claim:
         Where the words of the test state the opposite, it is the statement.
         """
         if self.side not in self.test.sides:
-            start, rest = self.statement[0], self.statement[1:].rstrip(".")
-            return (start if rest[:1].isupper() else start.lower()) + rest
+            first, space, rest = self.statement.rstrip(".").partition(" ")
+            # A name, such as Grad-CAM, keeps its letters.
+            return (first.lower() if first[1:].islower() or not first[1:] else first) + space + rest
         above = self.side == "above"
         words = words | {"more": "more" if above else "less"}
         words |= {"better": "better" if above else "no better"}

@@ -24,7 +24,7 @@ PAIRS = 1000
     "on one half of the groups of images and measured on the other, divided by the share that "
     "quasi-independence predicts,",
     clause="confusions follow a structure",
-    sides=("above", "below"),
+    sides=("above",),
     effect="ratio of errors to those expected",
     unit="ratio",
     reports=("share in the pairs", "share in the pairs by chance"),

@@ -42,7 +42,7 @@ def accuracy(evidence: Evidence, *, source: Line | None = None) -> Finding:
     "error range",
     sentence="The range of the {nouns}' errors, by simultaneous intervals for all pairs,",
     clause="errors are uneven over the {nouns}",
-    sides=("above", "below"),
+    sides=("above",),
     effect="range of the errors",
     unit="difference of shares",
     reports=("error of the worst class", "error of the best class", "hierarchical range"),
@@ -148,7 +148,7 @@ def error_ratio(
     sentence="The correlation of the {nouns}' errors between repeats, without the noise of the "
     "images,",
     clause="the pattern of errors persists across trainings",
-    sides=("above", "below"),
+    sides=("above",),
     effect="correlation of the errors between repeats",
     unit="correlation",
 )
@@ -171,7 +171,7 @@ def persistence(evidence: Evidence) -> Finding:
     sentence="The share of the errors{clean} made with a confidence{scaling} of {confidence} or "
     "more",
     clause="many errors{clean} are confident ones",
-    sides=("above", "below"),
+    sides=("above",),
     effect="share of confident errors",
     unit="share",
     reports=("AUROC on clean errors",),

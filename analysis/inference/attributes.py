@@ -9,12 +9,10 @@ import numpy as np
 import pandas as pd
 
 from analysis.project.errors import UserError
-from analysis.results.schemas import NONE
+from analysis.results.schemas import NONE, UNKNOWN
 
 LOW, MIDDLE, HIGH = THIRDS = ("low", "middle", "high")
 ALONE, FIRST, LAST = "alone", "first", "last"
-# What is not known of an image.
-UNKNOWN = "unknown"
 PLACE, LENGTH = "place", "length"
 _LONGEST = 4
 # Slices are shown in this order, others by name and the unknown ones last.

@@ -14,10 +14,10 @@ import pandas as pd
 
 from analysis.inference import suspects
 from analysis.inference.answers import guesses
-from analysis.inference.attributes import UNKNOWN, slices
+from analysis.inference.attributes import slices
 from analysis.inference.evidence import Attacked, Evidence
 from analysis.results.answers import SIDES
-from analysis.results.schemas import CONFUSION, EXAMPLE, FGSM, PAIR, SLICE, SUSPECT
+from analysis.results.schemas import CONFUSION, EXAMPLE, FGSM, PAIR, SLICE, SUSPECT, UNKNOWN
 
 # How many images a group shows; of confusions so many pairs of classes, and images of each.
 EXAMPLES, CONFUSIONS, OF_EACH, SUSPECTS, ERRORS, PAIRS = 4, 6, 2, 8, 6, 12

@@ -13,7 +13,7 @@ import pandas as pd
 from analysis.inference import attributes, statistics
 from analysis.inference.evidence import Evidence
 from analysis.project.errors import UserError, nearest
-from analysis.results.schemas import NONE
+from analysis.results.schemas import NONE, UNKNOWN
 
 _SLICES = {"attribute": "str", "slice": "str", "images": "int64", "from": "float64"}
 _SLICES |= dict.fromkeys(("to", "error", "low", "high"), "float64")
@@ -105,7 +105,7 @@ def _slices(evidence: Evidence, *, level: float) -> pd.DataFrame:
         for name in attributes.slices(values):
             images = np.flatnonzero(values == name)
             ends = [np.nan, np.nan]
-            if numbers is not None and name != attributes.UNKNOWN:
+            if numbers is not None and name != UNKNOWN:
                 ends = [numbers[images].min(), numbers[images].max()]
             error = evidence.resamples.mean(wrong[images, None], images)[:, 0]
             interval = statistics.interval(error[1:], level)

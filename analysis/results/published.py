@@ -26,9 +26,10 @@ class Fgsm(Section):
 class Published(Section):
     """What a publication reports of one network.
 
-    ``images`` is the source of its images, as in a study; ``confusion`` counts images, rows true
-    and columns predicted, in the order of ``classes``; ``epsilon_scale`` is how many of its units
-    one [0, 1] pixel unit has. ``cite`` is its key in ``references.bib`` and ``url`` its address.
+    ``about`` ends a sentence that begins with its name, and ``images`` is the source of its images,
+    as in a study. ``confusion`` counts images, rows true and columns predicted, in the order of
+    ``classes``; ``epsilon_scale`` is how many of its units one [0, 1] pixel unit has. ``cite`` is
+    its key in ``references.bib`` and ``url`` its address.
     """
 
     name: str

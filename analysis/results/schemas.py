@@ -44,6 +44,8 @@ BY_CONFIDENCE, BY_PERMUTATION, BOTH_RULES, BY_ONE_NETWORK = RULES = (
     *("confident", "permuted", "both", "one network"),
 )
 CONTROL = "control"
+# The slice of images whose attribute is not known.
+UNKNOWN = "unknown"
 # What the readers of an audit agree on.
 AGREED = ("label", "prediction", "other", "unreadable", "no agreement")
 # Why a single image is shown: an attack turns it, it is of a common confusion, its label is

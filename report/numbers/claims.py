@@ -17,7 +17,7 @@ from analysis.results.records import (
 )
 from analysis.results.schemas import ATTACKS, MEASURES, RANDOM, TRAINED
 from report.numbers import formats
-from report.numbers.findings import words
+from report.numbers.findings import Facts, words
 from report.numbers.formats import NOT_MEASURED
 from report.numbers.results import Results, checked
 from report.page import Markdown
@@ -54,6 +54,8 @@ _AGAINST: Verdict = "does not hold"
 _FEW = 2
 # As many choices that turn an answer are named.
 _NAMED = 4
+# Tests with an interval of their own.
+_EXACT = ("share recognised",)
 # Topics whose section reports a claim only if it was tested.
 _ASKING = ("perception",)
 # Tests whose effect is computed over the classes.
@@ -113,20 +115,26 @@ class ClaimNumbers:
         sentence = found.under(self.verdict)
         if not self.mostly_turned:
             return sentence
-        return f"{sentence} But {self.mostly_turned} other choices give another answer."
+        return f"{sentence} But {self.mostly_turned} variants give another answer."
 
     @property
     def mostly_turned(self) -> str:
         """Return how many variants give another answer, such as ``3 of 4``, if most of them do."""
         known = computed(self.record.study)
         turned = sum(one.met != self.record.study.met for one in known)
-        return f"{turned} of {len(known)}" if 2 * turned > len(known) else ""
+        if self.verdict == "undecided" or 2 * turned <= len(known):
+            return ""
+        return f"{turned} of {len(known)}"
 
     @property
     def short(self) -> str:
         """Return what was found in a few words, or a dash."""
         found = words(self.record, self._results)
         return found.short if found else formats.UNDEFINED
+
+    def group(self, key: str) -> str:
+        """Return the classes of a parameter, such as ``the digits 8 and 9``."""
+        return Facts(self.record, self._results).group(key)
 
     @property
     def evidence(self) -> str:
@@ -137,6 +145,7 @@ class ClaimNumbers:
         effect, write = judgement.effect, partial(formats.number, form=self.record.unit)
         level, number = f"{100 * self._results.level:.0f}%", self._number_of_cases
         interval = f"{level} {self._method} interval {write(effect.low)} to {write(effect.high)}"
+        interval += f", n = {number}" if number else ""
         unit = formats.unit_name(self.record.unit)
         assumed = f"; {judgement.reason}" if judgement.reason else ""
         said = {"undecided": "is undecided"}.get(self.verdict, self.verdict)
@@ -145,21 +154,32 @@ class ClaimNumbers:
             claimed = f"; claimed: {_SIDES[self.record.side]} {write(self.record.threshold)}, "
             claimed += f"which {said}{self.stability}"
         return (
-            f"The {self.record.measured} is {write(effect.value)}{unit} ({interval}, n = {number}"
+            f"The {self.record.measured} is {write(effect.value)}{unit} ({interval}"
             f"{assumed}{claimed})."
         )
 
     @property
     def _method(self) -> str:
+        if self.record.test in _EXACT:
+            return "exact"
         return "max-t" if self.parameters.get("estimate") == "simultaneous" else "bootstrap"
 
     @property
     def _number_of_cases(self) -> str:
-        """Return what the effect is computed from: images, errors on them, or classes."""
+        """Return what the effect is computed from: images, errors on them, or classes.
+
+        Nothing for people's answers, which the judgement itself counts.
+        """
         results = self._results
+        if self.record.test in _EXACT:
+            return ""
         if self.record.test in _OVER_CLASSES:
             return formats.counted(len(results.classes), "class", "classes")
         images = results.accuracy["images"]
+        attack, epsilon = self.parameters.get("attack"), self.parameters.get("epsilon", 0.0)
+        if attack and self.topic == "fragility":
+            attacked = results.overall("accuracy", attack=attack, epsilon=epsilon)
+            images = images if attacked is None else attacked["images"]
         if self.record.test == "confident errors":
             errors = round(images * (1 - results.accuracy["value"]))
             return formats.counted(errors, "error")
@@ -182,14 +202,21 @@ class ClaimNumbers:
         if not known:
             return ""
         turned = [one for one in known if one.met != judgement.met]
+        undecided = self.verdict == "undecided"
         if not turned:
-            which = {1: "in the one variant", 2: "in both variants"}
-            return f", as {which.get(len(known), f'in all {len(known)} variants')}"
+            counted = {1: "in the one variant", 2: "in both variants"}
+            which = counted.get(len(known), f"in all {len(known)} variants")
+            return f"; the estimate is on the same side {which}" if undecided else f", as {which}"
         names = [one.label for one in turning(judgement)]
         if len(names) > _NAMED:
             names = [*names[:_NAMED], f"{len(names) - _NAMED} more"]
-        count = f" ({len(turned)} of {formats.counted(len(known), 'variant')})"
-        return f", but not with {'; '.join(names)}{'' if self.mostly_turned else count}"
+        listed = "; ".join(names)
+        if undecided:
+            return f"; the estimate is on the other side with {listed}"
+        if self.mostly_turned:
+            return f"; another answer with {listed}"
+        give = "gives" if len(turned) == 1 else "give"
+        return f"; {len(turned)} of {len(known)} variants {give} another answer: {listed}"
 
     @property
     def finding(self) -> str:
@@ -270,7 +297,6 @@ class Claims(list[ClaimNumbers]):
         record, self._results = results.record, results
         super().__init__(ClaimNumbers(claim, results) for claim in record.claims)
         self.tested = record.family.tested
-        self.resamples = formats.thousands(record.family.resamples)
         self.error_rate = f"{100 * record.alpha:.0f}%"
         self.introduction = record.introduction
 
@@ -334,6 +360,12 @@ class Claims(list[ClaimNumbers]):
         """Return the claim about maps whose variants the section about maps draws, if any."""
         about = self.about("map contrast") if self._results.has("mean_maps") else []
         return next((claim for claim in about if claim.varied), None)
+
+    @property
+    def varied(self) -> bool:
+        """Return whether the page of tests draws the variants of any claim."""
+        curve = self.curve.id if self.curve else ""
+        return any(claim.varied and claim.id != curve for claim in self)
 
     @property
     def drawn(self) -> bool:

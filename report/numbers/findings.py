@@ -15,6 +15,8 @@ from report.numbers import formats
 from report.numbers.formats import ATTACK_NAMES, listed, number, per_cent
 from report.numbers.results import Results
 
+# So much of the accuracy of guessing has to be lost to be far below it.
+_FAR = 0.25
 # An AUROC at which confidence distinguishes nothing.
 _EVEN = 0.5
 
@@ -67,9 +69,22 @@ class Facts:
         """Return the classes of a parameter, such as ``the digits 8 and 9``."""
         names = [str(name) for name in self.parameters.get(key) or ()]
         if not names:
-            return f"the other {self.results.nouns}"
+            left_out = [str(name) for name in self.parameters.get("left_out") or ()]
+            but = f" but {listed(left_out)}" if left_out else ""
+            return f"the other {self.results.nouns}{but}"
         noun = self.results.noun if len(names) == 1 else self.results.nouns
         return f"the {noun} {listed(names)}"
+
+    @property
+    def fixed(self) -> str:
+        """Return which attribute is held fixed, with a space before it, if one is."""
+        attribute = self.parameters.get("fixed")
+        return f" with {attribute} held fixed" if attribute else ""
+
+    @property
+    def scaled(self) -> str:
+        """Return whether confidence is scaled, with a space before it, if it is."""
+        return " scaled by temperature" if self.parameters.get("scaled") else ""
 
     @property
     def size(self) -> str:
@@ -80,6 +95,11 @@ class Facts:
     def attack(self) -> str:
         """Return the name of the attack, by default FGSM."""
         return ATTACK_NAMES[self.parameters.get("attack", FGSM)]
+
+    @property
+    def attack_alone(self) -> str:
+        """Return the name of the attack for sentences that say its size themselves."""
+        return self.attack.removesuffix(" of the same size")
 
     @property
     def guessing(self) -> str:
@@ -126,28 +146,28 @@ def _range(facts: Facts) -> Words:
         short,
         f"Errors are uneven: {ends}",
         f"Errors are nearly even: {ends}",
-        _whether(_capital(ends), f"{nouns} differ by more than {facts.limit} beyond these images"),
+        _whether(_capital(ends), f"the {nouns} differ by more than {facts.limit} in general"),
     )
 
 
 def _difference(facts: Facts) -> Words:
     group, rest = facts.group("classes"), facts.group("others")
     claimed, found = _more(facts.above), _more(facts.effect > 0)
-    points = f"in {facts.distance} {'more' if facts.effect > 0 else 'fewer'} of their images"
-    fact = f"{_capital(group)} {_verb(facts, 'is', 'are')} misread {found} often than {rest}"
-    fact += f", {points}"
+    fact = f"{_capital(group)} {_verb(facts, 'is', 'are')} misread {found} often than {rest}, by "
+    fact += f"{facts.distance}{facts.fixed}"
     return Words(
         facts.value,
         fact,
         f"{_capital(group)} {_verb(facts, 'is', 'are')} not misread {claimed} often than {rest}, "
         f"or by less than {facts.limit_distance}: the difference is {facts.value}",
-        _whether(fact, f"it is more than {facts.limit_distance} {claimed}"),
+        _whether(fact, f"it is by more than {facts.limit_distance}"),
     )
 
 
 def _ratio(facts: Facts) -> Words:
     group, rest = _capital(facts.group("classes")), facts.group("others")
     fact = f"{group} {_verb(facts, 'is', 'are')} misread {facts.value} times as often as {rest}"
+    fact += facts.fixed
     side = "more" if facts.above else "less"
     return Words(
         f"{facts.value} times",
@@ -158,15 +178,17 @@ def _ratio(facts: Facts) -> Words:
 
 
 def _structure(facts: Facts) -> Words:
-    pairs, nouns = facts.parameters["pairs"], facts.results.nouns
+    pairs, nouns = f"{facts.parameters['pairs']} commonest pairs", facts.results.nouns
+    if facts.parameters["pairs"] == 1:
+        pairs = "commonest pair"
+    hold = "holds" if facts.parameters["pairs"] == 1 else "hold"
     share, chance = facts.share("share in the pairs"), facts.share("share in the pairs by chance")
     if share:
-        fact = f"the {pairs} commonest pairs of {nouns} hold {share} of the errors"
+        fact = f"the {pairs} of {nouns} {hold} {share} of the errors"
         fact += f", against {chance} by chance"
-        short = f"{share} of errors in {pairs} pairs; {chance} by chance"
+        short = f"{share} of errors in the {pairs}; {chance} by chance"
     else:
-        fact = f"the {pairs} commonest pairs of {nouns} hold {facts.value} times the errors that "
-        fact += "they would by chance"
+        fact = f"the {pairs} of {nouns} {hold} {facts.value} times the errors expected by chance"
         short = f"{facts.value} times chance"
     return Words(
         short,
@@ -190,23 +212,24 @@ def _persistence(facts: Facts) -> Words:
 def _contrast(facts: Facts) -> Words:
     group, rest = facts.group("classes"), facts.group("others")
     measure = facts.parameters["measure"]
-    larger = "larger" if facts.effect > 0 else "smaller"
-    among = "among correct predictions, " if facts.parameters["correct"] else ""
-    fact = f"their {measure} is {facts.distance} {larger}"
+    among = " among correct predictions" if facts.parameters["correct"] else ""
+    found = "larger" if facts.effect > 0 else "smaller"
+    claimed = "larger" if facts.above else "smaller"
+    fact = f"the {measure} of the maps of {group}{among} is {facts.distance} {found} than that of "
+    fact += rest
     known = [one for one in facts.record.study.variants if one.met is not None]
     same = sum(one.met == facts.record.study.met for one in known)
     many = f"; the same in {same} of {len(known)} variants" if known else ""
-    claimed = "more" if facts.above else "less"
+    diffuse = {"larger": "more diffuse", "smaller": "more compact"}
+    said = f"Maps of {group}{among} are {{}} than those of {rest}: their {measure} is "
+    said += f"{facts.distance} {found}"
+    if measure not in ("spread", "area") or found != claimed:
+        said = _capital(fact)
     return Words(
         f"{facts.value} in {measure}{many}",
-        _capital(f"{among}maps of {group} are {claimed} diffuse than those of {rest}: {fact}"),
-        _capital(f"{among}maps of {group} are not {claimed} diffuse than those of {rest}: {fact}"),
-        _whether(
-            _capital(
-                f"{among}compared with maps of {rest}, those of {group} are much alike: {fact}"
-            ),
-            f"it is {facts.limit_distance} larger",
-        ),
+        said.format(diffuse[claimed]),
+        _capital(f"{fact}, not {facts.limit_distance} {claimed}"),
+        _whether(_capital(fact), f"it is {facts.limit_distance} {claimed}"),
     )
 
 
@@ -214,11 +237,15 @@ def _left(facts: Facts) -> Words:
     part = facts.parameters.get("attack", FGSM)
     left = facts.share("accuracy under attack", part=part)
     if left:
-        fact = f"{facts.attack} of {facts.size} leaves {left} of the predictions right"
+        fact = (
+            f"{facts.attack_alone} of {facts.size} {_leaves(facts)} {left} of the predictions right"
+        )
         fact += f", where {facts.clean} were"
         short = f"{facts.clean} → {left} at {facts.size}"
     else:
-        fact = f"{facts.attack} of {facts.size} leaves {facts.value} of the accuracy"
+        fact = (
+            f"{facts.attack_alone} of {facts.size} {_leaves(facts)} {facts.value} of the accuracy"
+        )
         short = f"{facts.value} left at {facts.size}"
     return Words(
         short,
@@ -231,24 +258,25 @@ def _left(facts: Facts) -> Words:
 def _guessing(facts: Facts) -> Words:
     part = facts.parameters.get("attack", FGSM)
     left = facts.share("accuracy under attack", part=part) or facts.value
-    fact = f"at {facts.size}, accuracy under {facts.attack} is {left}"
+    fact = f"at {facts.size}, accuracy under {facts.attack_alone} is {left}"
     chance = f"the {facts.guessing} of guessing"
-    far = "far below" if facts.effect < -abs(facts.record.threshold or 0) else "no better than"
+    far = "far below" if facts.effect < -_FAR / len(facts.results.classes) else "no better than"
     return Words(
         f"{left} at {facts.size}; guessing {facts.guessing}",
         _capital(f"{fact}, {far} {chance}"),
         _capital(f"{fact}, still better than {chance}"),
-        _whether(_capital(fact), f"that is within {facts.limit} of {chance}"),
+        _whether(_capital(fact), f"that is better than {chance} by {facts.limit}"),
     )
 
 
 def _lost(facts: Facts) -> Words:
     loss = facts.reported("loss under FGSM")
-    attack, against, short = facts.attack, "", f"{facts.value} lost"
-    if loss:
+    against, short = "", f"{facts.value} lost"
+    if loss and facts.parameters["attack"] != FGSM:
         lost = f"{number(loss.value, 'difference of shares')} points"
         against, short = f", where FGSM costs {lost}", f"{facts.value}; FGSM {lost}"
-    fact = f"{attack} cost {facts.value}{against}"
+    cost = "costs" if _leaves(facts) == "leaves" else "cost"
+    fact = f"{facts.attack_alone} of {facts.size} {cost} {facts.value}{against}"
     return Words(
         short,
         _capital(f"{fact}: direction matters, not size"),
@@ -270,11 +298,14 @@ def _confident(facts: Facts) -> Words:
         after = f"; under PGD they are {'more' if sure else 'less'} confident (AUROC {auroc})"
         short = f"AUROC {facts.value} (FGSM), {auroc} (PGD)"
     errors = f"errors under {facts.attack} of {facts.size}"
+    medians += f", confidence{facts.scaled}" if facts.scaled else ""
+    effect = facts.record.study.effect
+    surer = effect is not None and effect.high < _EVEN
+    as_sure = "surer than" if surer else "about as sure as"
     less = "less" if facts.effect > _EVEN else "more"
     return Words(
         short,
-        f"Predictions change confidently: {errors} are about as sure as right predictions"
-        f"{medians}{after}",
+        f"Predictions change confidently: {errors} are {as_sure} right predictions{medians}{after}",
         _capital(f"{errors} are {less} confident than right predictions{medians}{after}"),
         _whether(
             _capital(f"{errors} are {less} confident than right predictions{medians}{after}"),
@@ -286,12 +317,14 @@ def _confident(facts: Facts) -> Words:
 def _flips(facts: Facts) -> Words:
     margin = " at equal margin" if facts.parameters["margin"] == "fixed" else ""
     fact = f"images that other networks get wrong flip {facts.distance} "
-    fact += f"{'more' if facts.effect > 0 else 'less'} often under {facts.attack} of {facts.size}"
+    fact += (
+        f"{'more' if facts.effect > 0 else 'less'} often under {facts.attack_alone} of {facts.size}"
+    )
     return Words(
         f"{facts.value}{margin}",
         f"Hard images are more fragile{margin}: {fact}",
         f"Hard images are not more fragile{margin}: {fact}",
-        _whether(f"{_capital(fact)}{margin}", f"it is more than {facts.limit}"),
+        _whether(f"{_capital(fact)}{margin}", f"they flip more than {facts.limit} more often"),
     )
 
 
@@ -308,22 +341,23 @@ def _connected(facts: Facts) -> Words:
 
 def _silent(facts: Facts) -> Words:
     cut = f"{100 * facts.parameters['confidence']:g}%"
+    sure = f"a confidence{facts.scaled} of {cut} or more"
     clean = facts.results.clean
-    fact = f"{facts.value} of the errors{clean} have a confidence of {cut} or more"
+    fact = f"{facts.value} of the errors{clean} have {sure}"
     return Words(
         f"{facts.value} of errors at {cut} or more",
         f"Many errors are silent: {fact}",
         f"Few errors are silent: {fact}",
         _whether(
-            f"Of the errors{clean}, {facts.value} have a confidence of {cut} or more",
+            f"Of the errors{clean}, {facts.value} have {sure}",
             f"more than {facts.limit} do",
         ),
     )
 
 
 def _recognised(facts: Facts) -> Words:
-    fact = f"readers pick the attacked one of two images in {facts.value} of pairs, by guessing in "
-    fact += "half of them"
+    fact = f"readers pick the attacked one of two images in {facts.value} of pairs, where guessing "
+    fact += "picks half"
     return Words(
         f"{facts.value} of pairs; guessing 50%",
         f"Attacked images are hardly recognised at {facts.size}: {fact}",
@@ -351,8 +385,6 @@ _TEMPLATES: dict[str, tuple[Callable[[Facts], Words], tuple[str, ...]]] = {
     "confident errors": (_silent, ("above",)),
     "share recognised": (_recognised, ("below",)),
 }
-# The tests that have a template.
-WORDED = tuple(_TEMPLATES)
 
 
 def words(record: ClaimRecord, results: Results) -> Words | None:
@@ -370,13 +402,18 @@ def words(record: ClaimRecord, results: Results) -> Words | None:
     return Words(
         short,
         _capital(claimed),
-        f"It is not so that {claimed}",
+        f"What is claimed does not hold: {claimed}",
         f"Whether {claimed} is undecided",
     )
 
 
 def _more(more: bool) -> str:
     return "more" if more else "less"
+
+
+def _leaves(facts: Facts) -> str:
+    """Return the verb for an attack, the name of one of which is in the plural."""
+    return "leave" if facts.attack_alone.endswith("signs") else "leaves"
 
 
 def _verb(facts: Facts, one: str, several: str) -> str:

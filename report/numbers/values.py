@@ -9,7 +9,6 @@ from analysis.results.schemas import (
     ALL,
     AS_GIVEN,
     BY_ONE_NETWORK,
-    CONFIDENT,
     CONTROL,
     LEVELS,
     NONE,
@@ -17,6 +16,7 @@ from analysis.results.schemas import (
     RANDOM,
     SCALED,
     TRAINED,
+    UNKNOWN,
 )
 from report.numbers import formats
 from report.numbers.formats import NOT_MEASURED
@@ -35,15 +35,14 @@ _NEARLY = 0.05
 class Values:
     """Formatted values of one study; shares are per cent with one decimal.
 
-    ``connected``, ``middle``, ``compared`` and ``sampled`` are the ε that the prose speaks of.
+    ``connected``, ``middle`` and ``sampled`` are the ε that the prose speaks of.
     """
 
-    confident, enough, levels_per_unit = CONFIDENT, ENOUGH, LEVELS
+    enough, levels_per_unit = ENOUGH, LEVELS
 
     def __init__(self, results: Results) -> None:
         self._results = results
         self.connected, self.middle, self.layer = results.connected, results.middle, results.layer
-        self.compared = next((size for size in results.sizes if size > 0), results.smallest)
         attacks = results.study.attacks
         self.sampled = attacks.sample_epsilons[0] if attacks else 0.0
         self.shown = len(results.shown)
@@ -188,11 +187,6 @@ class Values:
         """Return whether the accuracy under an attack was measured."""
         return self.attacked(attack, epsilon, quantity=quantity) != NOT_MEASURED
 
-    def published_attacked(self, epsilon: float) -> str:
-        """Return the published accuracy under FGSM at one of its ε."""
-        found = self._results.published
-        return formats.per_cent(found.fgsm[epsilon]) if found else ""
-
     @property
     def sample(self) -> str:
         """Return how many images PGD was run on, by ε if they differ, or nothing if it was not."""
@@ -229,11 +223,6 @@ class Values:
         return formats.fixed(rows["value"].iloc[0], ".2f" if measure == "ssim" else ".1f")
 
     @property
-    def suspects(self) -> str:
-        """Return the number of suspected wrong labels."""
-        return formats.thousands(len(self._results.table("suspects")))
-
-    @property
     def suspects_said(self) -> str:
         """Return how many labels are suspected to be wrong, in words."""
         count = len(self._results.table("suspects"))
@@ -257,9 +246,14 @@ class Values:
 
     @property
     def worst_slice(self) -> str:
-        """Return which slice of the images has the largest error and which the smallest."""
-        slices = self._results.table("slices").dropna(subset="error")
+        """Return which slice of an attribute has the largest error and which the smallest.
+
+        Nothing if fewer than two slices have enough images.
+        """
+        slices = self._slices
         slices = slices[slices["attribute"] == self.held_fixed].sort_values("error")
+        if len(slices) < 2:
+            return ""
         least, most = slices.iloc[0], slices.iloc[-1]
         return (
             f"Images whose {self.held_fixed} is {most['slice']} are misread in "
@@ -269,21 +263,33 @@ class Values:
         )
 
     @property
+    def _slices(self) -> pd.DataFrame:
+        """Return the slices with enough images, those without a value left out."""
+        slices = self._results.table("slices").dropna(subset="error")
+        return slices[(slices["images"] >= ENOUGH) & (slices["slice"] != UNKNOWN)]
+
+    @property
     def most_changed(self) -> str:
         """Return which class's difference from the others changes most with it held fixed."""
         rows = self._results.of_shown(self._results.table("adjusted"))
         wide = rows.pivot(index="class", columns="attribute", values="difference")
-        moved = (wide[self.held_fixed] - wide[NONE]).dropna()
-        name = moved.abs().idxmax()
-        ends = (
-            formats.number(wide.loc[name, at], "difference of shares")
-            for at in (NONE, self.held_fixed)
-        )
-        before, after = ends
+        if self.held_fixed not in wide:
+            return ""
+        wide = wide[[NONE, self.held_fixed]].dropna()
+        if wide.empty:
+            return ""
+        row = wide.loc[(wide[self.held_fixed] - wide[NONE]).abs().idxmax()]
+        before, after = (formats.number(each, "difference of shares") for each in row)
         return (
-            f"the difference of {self._results.noun} {name} changes most, from {before} to {after} "
-            "percentage points"
+            f"the difference of {self._results.noun} {row.name} changes most, from {before} to "
+            f"{after} percentage points"
         )
+
+    @property
+    def changed(self) -> str:
+        """Return how many tests were changed, as the start of a sentence."""
+        count = len(self._results.study.paper.changes)
+        return "One test was changed" if count == 1 else f"{count} tests were changed"
 
     @property
     def one_network(self) -> bool:
@@ -319,7 +325,7 @@ class Values:
     @property
     def held_fixed(self) -> str:
         """Return the attribute over which errors differ most, or the place in a group if known."""
-        slices = self._results.table("slices")
+        slices = self._slices if len(self._slices) else self._results.table("slices")
         if PLACE in set(slices["attribute"]):
             return PLACE
         errors = slices.groupby("attribute", sort=False)["error"]

@@ -97,10 +97,11 @@ def citation(derived: Derived) -> Markdown:
         "[CC BY 4.0](https://creativecommons.org/licenses/by/4.0/), the code is under the MIT "
         "licence."
     )
-    if derived.study.images.show and derived.study.images.terms:
-        licences += f" Single images have terms of their own: {safe(derived.study.images.terms)}."
     if not publication.authors:
         licences = f"The pages were made by the code of *{safe(Publication.read().title)}*."
+    terms = derived.study.images.terms.rstrip(".")
+    if derived.study.images.show and terms:
+        licences += f" Single images have terms of their own: {safe(terms)}."
     return Markdown(
         f"{publication.sentence(**named)}\n\n"
         f"```bibtex\n{publication.bibtex(**named)}\n```\n\n{licences}"

@@ -12,6 +12,7 @@ from analysis.project import paths
 from analysis.results.answers import COLUMNS, SIDES
 from analysis.results.records import ClaimRecord
 from report.numbers import formats
+from report.numbers.claims import threshold as asked
 from report.numbers.results import Results
 from report.page import Execution, Markdown, raw
 from report.pictures import Pictures, address
@@ -48,15 +49,14 @@ class Tell:
         claim = self._claim
         if claim is None:
             return Markdown()
-        effect, threshold = claim.study.effect, claim.threshold
-        if effect is None or threshold is None:
+        effect = claim.study.effect
+        if effect is None:
             reason = claim.study.reason
             return Markdown(f"**{safe(reason[:1].upper() + reason[1:])}** so far.")
         share = formats.between(effect.value, effect.low, effect.high, "share")
         return Markdown(
             f"Readers found the attacked image in {share} of the pairs ({safe(claim.study.reason)})"
-            f". That they do so in fewer than {formats.number(threshold, 'share')} of them: "
-            f"*{claim.study.verdict}*."
+            f". Claimed is {asked(claim)}: *{claim.study.verdict}*."
         )
 
     @property

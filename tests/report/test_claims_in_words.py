@@ -61,17 +61,17 @@ def variant(label: str, met: bool | None, **changes: object) -> Variant:
         (
             "collapse",
             {
-                "holds": "Accuracy collapses: FGSM of 3.8 levels leaves 10.4% of the predictions",
+                "holds": "Accuracy collapses: FGSM of 3.8 levels leaves 10.4% of predictions right",
                 "does not hold": "Accuracy does not collapse: FGSM of 3.8 levels leaves 10.4%",
-                "undecided": "FGSM of 3.8 levels leaves 10.4% of the predictions right",
+                "undecided": "FGSM of 3.8 levels leaves 10.4% of predictions right",
             },
         ),
         (
             "explanations-correct",
             {
-                "holds": "Among correct predictions, maps of the digits 8 and 9 are more diffuse",
-                "does not hold": "maps of the digits 8 and 9 are not more diffuse than those of",
-                "undecided": "spread is 0.30 SD larger; whether it is 0.20 SD larger is undecided.",
+                "holds": "Maps of the digits 8 and 9 among correct predictions are more diffuse",
+                "does not hold": "digits 0, 1 and 2, not 0.20 SD larger.",
+                "undecided": "0, 1 and 2; whether it is 0.20 SD larger is undecided.",
             },
         ),
         (
@@ -117,7 +117,7 @@ def test_an_untested_claim_says_why(papers):
 
 
 def test_an_answer_that_most_variants_turn_is_said_to_be_one_of_few(papers):
-    for turned, end in ((2, " But 2 of 3 other choices give another answer."), (1, ".")):
+    for turned, end in ((2, " But 2 of 3 variants give another answer."), (1, ".")):
         variants = [variant(f"v{n}", n >= turned, epsilon=n / 100) for n in range(3)]
         claim = judged(papers(), "collapse", "holds", variants=tuple(variants))
         assert claim.headline.endswith(end) and ("But" in claim.headline) == (turned == 2)
@@ -132,9 +132,9 @@ def test_choices_that_turn_an_answer_are_named_without_those_that_only_change_mo
         variant("audited labels", None, labels="audited"),
     )
     claim = judged(papers(), "confident", variants=variants)
-    assert claim.stability == ", but not with PGD; ε = 0.05"
+    assert claim.stability == "; another answer with PGD; ε = 0.05"
     claim = judged(papers(), "confident", variants=variants[:3:2])
-    assert claim.stability == ", but not with PGD (1 of 2 variants)"
+    assert claim.stability == "; 1 of 2 variants gives another answer: PGD"
     same = judged(papers(), "confident", variants=variants[2:3])
     assert same.stability == ", as in the one variant"
 

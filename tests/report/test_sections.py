@@ -112,11 +112,10 @@ def test_a_misspelt_name_in_a_template_is_an_error_with_its_line(papers, tmp_pat
     monkeypatch.setattr(papers_module, "SECTIONS", tmp_path)
     for wrong in (
         "study.tilte",
-        'claim("unevn").finding',
+        'claims[0].reported("error of the wurst class")',
         'has("mean_map")',
         "figure.fragilty()",
         'value.attacked("fgms", 0.1)',
-        'claim("uneven").reported("error of the wurst class")',
         'claims.about("error rage")',
     ):
         (tmp_path / "wrong.md").write_text(f"One.\n\n{{{{ {wrong} }}}}\n", encoding="utf-8")
