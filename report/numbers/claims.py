@@ -23,8 +23,8 @@ from report.numbers.results import Results, checked
 from report.page import Markdown
 
 _COUNTED: dict[Verdict, tuple[str, str]] = {
-    "holds": ("holds", "hold"),
-    "does not hold": ("does not hold", "do not hold"),
+    "holds": ("claim holds", "claims hold"),
+    "does not hold": ("does not", "do not"),
     "undecided": ("is undecided", "are undecided"),
     "not tested": ("was not tested", "were not tested"),
 }

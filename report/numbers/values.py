@@ -71,7 +71,7 @@ class Values:
         return self._error_of(self._results.ranked.iloc[-1])
 
     def _error_of(self, row: pd.Series) -> str:
-        return f"{formats.per_cent(1 - row['value'])} for {self._results.noun} {row['class']}"
+        return f"{formats.per_cent(1 - row['value'])} ({self._results.noun} {row['class']})"
 
     def ranked(self, *, worst: bool) -> str:
         """Return up to three classes with the lowest or the highest accuracy, in words."""
@@ -157,18 +157,17 @@ class Values:
         """Return an ε in [0, 1] pixel units and in levels."""
         return f"{epsilon:g} ({formats.levels(epsilon)} levels)"
 
-    def sure_under(self, attack: str, epsilon: float) -> str:
-        """Return whether errors under an attack are less confident than right predictions.
+    def sure_under(self, attack: str, epsilon: float) -> tuple[str, str] | None:
+        """Return whether errors under an attack are ``less`` or ``more`` confident than others.
 
-        With the AUROC, or nothing if that is not known.
+        With the AUROC; ``None`` if that is not known.
         """
         rows = self._results.rows("attack_confidence", attack=attack, epsilon=epsilon)
         rows = rows.sort_values("images").dropna(subset="auroc")
         if rows.empty:
-            return ""
+            return None
         auroc = rows["auroc"].iloc[0]
-        less = "less" if auroc > 0.5 else "more"
-        return f"{less} confident (AUROC {formats.fixed(auroc, '.2f')})"
+        return "less" if auroc > 0.5 else "more", formats.fixed(auroc, ".2f")
 
     def levels(self, epsilon: float) -> str:
         """Return an ε in levels."""

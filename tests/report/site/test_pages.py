@@ -56,7 +56,9 @@ class Prose(HTMLParser):
     """
 
     _LEFT_OUT = ("figcaption", "table", "nav", "aside", "script", "style", "footer", "pre")
-    _AWAY = re.compile(r"\b(colophon|figure-data|references|csl-entry|sec-citation|\S*title\S*)\b")
+    _AWAY = re.compile(
+        r"\b(colophon|pictures|figure-data|references|csl-entry|sec-citation|\S*title\S*)\b"
+    )
     _VOID = ("br", "img", "input", "meta", "link", "hr", "col")
 
     def __init__(self, page: Path, *, abstract: bool = False) -> None:
