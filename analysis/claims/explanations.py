@@ -22,7 +22,7 @@ Measure = Literal["spread", "area", "offset", "fragments"]
 @test(
     "map contrast",
     sentence="The difference in {measure} between the maps of {group} and those of {rest}{among},",
-    clause="{group} {has} {more} diffuse maps than {rest}{among}",
+    clause="{group} {has} {more} diffuse Grad-CAM maps than {rest}{among}",
     sides=("above", "below"),
     effect="difference in {measure}",
     unit="standard deviations",

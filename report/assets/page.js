@@ -3,8 +3,10 @@
 (() => {
   // In the source this class of Quarto's would leave room for notes on every page of the PDF too,
   // and Quarto's own scripts look for it when the page is complete.
-  for (const wide of document.querySelectorAll("#tbl-verdicts, #tbl-tests, #tbl-changes, #tbl-classes")) {
-    wide.classList.add("column-page");
+  const columns = "#tbl-answer, #tbl-verdicts, #tbl-tests, #tbl-changes, #tbl-classes";
+  for (const wide of document.querySelectorAll(columns)) {
+    // The answer stays clear of the contents at the right.
+    wide.classList.add(wide.id === "tbl-answer" ? "column-page-left" : "column-page");
     let around = wide.parentElement;
     for (; around?.closest("main > *"); around = around.parentElement) {
       around.classList.add("page-columns", "page-full");

@@ -23,7 +23,7 @@ from report.numbers.results import Results, checked
 from report.page import Markdown
 
 _COUNTED: dict[Verdict, tuple[str, str]] = {
-    "holds": ("claim holds", "claims hold"),
+    "holds": ("holds", "hold"),
     "does not hold": ("does not", "do not"),
     "undecided": ("is undecided", "are undecided"),
     "not tested": ("was not tested", "were not tested"),
@@ -392,10 +392,11 @@ class Claims(list[ClaimNumbers]):
         ]
         # A few are named: what does not hold is what readers would not expect.
         named = f" ({'; '.join(against)})" if 0 < len(against) <= _FEW else ""
-        return formats.listed(
-            [
-                f"{n} {said[n != 1]}{named if verdict == _AGAINST else ''}"
-                for verdict, said in _COUNTED.items()
-                if (n := verdicts.count(verdict))
-            ]
-        )
+        parts = [
+            f"{n} {said[n != 1]}{named if verdict == _AGAINST else ''}"
+            for verdict, said in _COUNTED.items()
+            if (n := verdicts.count(verdict))
+        ]
+        # Of how many is said with the first count.
+        count, space, rest = parts[0].partition(" ")
+        return formats.listed([f"{count} of {self.number}{space}{rest}", *parts[1:]])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from analysis.results.records import ClaimRecord, Verdict
-from report.numbers.claims import effect_text, threshold
+from report.numbers.claims import ClaimNumbers, effect_text, threshold
 from report.numbers.findings import words
 from report.numbers.formats import fixed, mark, number
 from report.numbers.results import Results
@@ -21,18 +21,26 @@ _WITH_BOTH: dict[Verdict, str] = {
 
 
 def answer(results: Results) -> Markdown:
-    """Return each tested claim with what was found in a few words, and its verdict."""
+    """Return each tested claim with what was found in a few words, and its verdict.
+
+    First what does not hold, then what most variants turn, then the others.
+    """
+    found = [(one, each) for one in results.record.claims if (each := words(one, results))]
+    found.sort(key=lambda pair: _firmness(ClaimNumbers(pair[0], results)))
     return table(
         [
             {
                 "claim": claim.statement.rstrip("."),
-                "found": found.short,
+                "found": each.short,
                 "verdict": mark(claim.study.verdict),
             }
-            for claim in results.record.claims
-            if (found := words(claim, results))
+            for claim, each in found
         ]
     )
+
+
+def _firmness(claim: ClaimNumbers) -> int:
+    return 0 if claim.verdict == "does not hold" else 1 if claim.mostly_turned else 2
 
 
 def verdicts(results: Results) -> Markdown:
