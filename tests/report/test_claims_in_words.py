@@ -61,9 +61,9 @@ def variant(label: str, met: bool | None, **changes: object) -> Variant:
         (
             "collapse",
             {
-                "holds": "Accuracy collapses: FGSM of 3.8 levels leaves 10.4% of predictions right",
+                "holds": "Accuracy collapses: FGSM of 3.8 levels leaves 10.4% of the predictions",
                 "does not hold": "Accuracy does not collapse: FGSM of 3.8 levels leaves 10.4%",
-                "undecided": "FGSM of 3.8 levels leaves 10.4% of predictions right",
+                "undecided": "FGSM of 3.8 levels leaves 10.4% of the predictions",
             },
         ),
         (
