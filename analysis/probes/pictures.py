@@ -34,7 +34,7 @@ THUMBNAIL = 64
 # Beyond a thumbnail, photos are compressed; pairs never are, as that might give them away.
 _QUALITY = 75
 # The largest size of all pairs together in bytes: further ones are left out.
-_ROOM_FOR_PAIRS = 320_000
+_ROOM_FOR_PAIRS = 260_000
 
 Columns = dict[str, list[bytes | None]]
 

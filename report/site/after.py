@@ -13,9 +13,10 @@ from collections.abc import Iterable
 from html import unescape
 from pathlib import Path
 
+import nbformat
 import vl_convert
 
-from analysis.project import files
+from analysis.project import files, paths
 from analysis.results.store import Derived
 from report.site import downloads
 
@@ -65,6 +66,21 @@ def add_notebooks(site: Path, pages: Iterable[Path]) -> None:
         if page.suffix == ".ipynb":
             (site / downloads.FOLDER).mkdir(parents=True, exist_ok=True)
             shutil.copy(page, site / downloads.FOLDER)
+
+
+def clear_notebooks() -> None:
+    """Remove the outputs that Quarto leaves in the project's notebooks when it executes them."""
+    for path in paths.ROOT.glob("*.ipynb"):
+        before = path.read_text(encoding="utf-8")
+        notebook = nbformat.reads(before, as_version=4)
+        notebook.metadata.pop("language_info", None)
+        for cell in notebook.cells:
+            if cell.cell_type == "code":
+                cell.outputs, cell.execution_count = [], None
+        text = f"{nbformat.writes(notebook)}\n"
+        if text != before:
+            with files.written_whole(path) as temporary:
+                temporary.write_text(text, encoding="utf-8")
 
 
 def finished(html: str, *, folder: Path) -> str:

@@ -38,6 +38,7 @@ def _run(written: str | None) -> None:
             html = page.read_text(encoding="utf-8")
             page.write_text(after.finished(html, folder=page.parent), encoding="utf-8")
     after.add_files(site, derived)
+    after.clear_notebooks()
 
 
 if __name__ == "__main__":

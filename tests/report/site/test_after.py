@@ -5,8 +5,11 @@ from __future__ import annotations
 import shutil
 import subprocess
 
+import nbformat
 import pytest
+from nbformat.v4 import new_code_cell, new_notebook, new_output
 
+from report.site import after
 from report.site.after import described, finished, plain
 
 PAGE = '<script src="a.js"></script><script src="libs/b.js" type="module"></script><p>x</p>'
@@ -83,3 +86,15 @@ def test_only_references_that_a_page_has_are_named_in_its_metadata(tmp_path):
     page = f'{both}<div id="refs"><div class="csl-entry">{listed}</div></div>'
     found = finished(page, folder=tmp_path)
     assert "On Numbers" in found and "Of Streets" not in found
+
+
+def test_a_notebook_keeps_no_outputs_of_its_rendering(tmp_path, monkeypatch):
+    monkeypatch.setattr(after.paths, "ROOT", tmp_path)
+    clean = new_notebook(cells=[new_code_cell("6 * 7", id="one")])
+    path, text = tmp_path / "n.ipynb", f"{nbformat.writes(clean)}\n"
+    clean.cells[0].outputs = [new_output("stream", text="42")]
+    clean.cells[0].execution_count = 1
+    clean.metadata["language_info"] = {"name": "python"}
+    nbformat.write(clean, path)
+    after.clear_notebooks()
+    assert path.read_text(encoding="utf-8") == text
