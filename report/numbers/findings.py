@@ -219,7 +219,8 @@ def _contrast(facts: Facts) -> Words:
     fact += rest
     known = [one for one in facts.record.study.variants if one.met is not None]
     same = sum(one.met == facts.record.study.met for one in known)
-    many = f"; the same in {same} of {len(known)} variants" if known else ""
+    only = "only " if 2 * same < len(known) else ""
+    many = f"; so in {only}{same} of {len(known)} variants" if known else ""
     diffuse = {"larger": "more diffuse", "smaller": "more compact"}
     said = f"Maps of {group}{among} are {{}} than those of {rest}: their {measure} is "
     said += f"{facts.distance} {found}"
@@ -296,7 +297,10 @@ def _confident(facts: Facts) -> Words:
     if facts.attack == ATTACK_NAMES[FGSM] and stronger is not None and stronger.value is not None:
         auroc, sure = number(stronger.value, ".2f"), stronger.value < _EVEN
         after = f"; under PGD they are {'more' if sure else 'less'} confident (AUROC {auroc})"
-        short = f"AUROC {facts.value} (FGSM), {auroc} (PGD)"
+        less = "less sure" if facts.effect > _EVEN else "surer"
+        short = (
+            f"FGSM: {less} (AUROC {facts.value}); PGD: {'surer' if sure else 'less sure'} ({auroc})"
+        )
     errors = f"errors under {facts.attack} of {facts.size}"
     medians += f", confidence{facts.scaled}" if facts.scaled else ""
     effect = facts.record.study.effect

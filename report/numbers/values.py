@@ -62,15 +62,14 @@ class Values:
 
     @property
     def worst(self) -> str:
-        """Return the class with the largest error, with its error."""
-        return self._error_of(self._results.ranked.iloc[0])
+        """Return the largest error of a class, with the class."""
+        row = self._results.ranked.iloc[0]
+        return f"{formats.per_cent(1 - row['value'])} ({row['class']})"
 
     @property
     def best(self) -> str:
-        """Return the class with the smallest error, with its error."""
-        return self._error_of(self._results.ranked.iloc[-1])
-
-    def _error_of(self, row: pd.Series) -> str:
+        """Return the smallest error of a class, with the class and its noun."""
+        row = self._results.ranked.iloc[-1]
         return f"{formats.per_cent(1 - row['value'])} ({self._results.noun} {row['class']})"
 
     def ranked(self, *, worst: bool) -> str:
