@@ -399,4 +399,6 @@ class Claims(list[ClaimNumbers]):
         ]
         # Of how many is said with the first count.
         count, space, rest = parts[0].partition(" ")
+        if _COUNTED["holds"][0] not in rest and _COUNTED["holds"][1] not in rest:
+            rest = rest.replace(" not", " not hold", 1) if rest.startswith("do") else rest
         return formats.listed([f"{count} of {self.number}{space}{rest}", *parts[1:]])

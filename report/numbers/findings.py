@@ -133,14 +133,14 @@ def _range(facts: Facts) -> Words:
         facts.reported("error of the worst class"),
         facts.reported("error of the best class"),
     )
-    noun, nouns = facts.results.noun, facts.results.nouns
+    nouns = facts.results.nouns
     if worst is None or best is None or worst.part == best.part:
         gap = f"the errors of the {nouns} differ by {facts.value}"
         short, ends = facts.value, gap
     else:
         high, low = per_cent(worst.value), per_cent(best.value)
         short = f"{low} ({best.part}) to {high} ({worst.part})"
-        ends = f"the {noun} {worst.part} is misread most, in {high} of its images"
+        ends = f"the {facts.results.named(worst.part)} is misread most, in {high} of its images"
         ends += f", and {best.part} least, in {low}"
     return Words(
         short,

@@ -194,6 +194,10 @@ class Results:
             f"the {BEST} with the smallest are shown."
         )
 
+    def named(self, name: str) -> str:
+        """Return a class with the noun before it, unless its name begins with that."""
+        return name if name.lower().startswith(self.noun.lower()) else f"{self.noun} {name}"
+
     def _left_out(self, which: str, shown: int) -> str:
         count = len(self.classes)
         if count == shown:

@@ -70,7 +70,7 @@ class Values:
     def best(self) -> str:
         """Return the smallest error of a class, with the class and its noun."""
         row = self._results.ranked.iloc[-1]
-        return f"{formats.per_cent(1 - row['value'])} ({self._results.noun} {row['class']})"
+        return f"{formats.per_cent(1 - row['value'])} ({self._results.named(row['class'])})"
 
     def ranked(self, *, worst: bool) -> str:
         """Return up to three classes with the lowest or the highest accuracy, in words."""
