@@ -17,7 +17,8 @@ from analysis.results.records import (
 )
 from analysis.results.schemas import ATTACKS, MEASURES, RANDOM, TRAINED
 from report.numbers import formats
-from report.numbers.findings import Facts, words
+from report.numbers.facts import Facts
+from report.numbers.findings import words
 from report.numbers.formats import NOT_MEASURED
 from report.numbers.results import Results, checked
 from report.page import Markdown
