@@ -221,6 +221,24 @@ def audit(name: str, data: Path | None, out: Path | None) -> None:
 
 
 @app.command()
+@study_name
+@click.option("--images", type=click.IntRange(min=1), default=256, show_default=True)
+@click.option("--rounds", type=click.IntRange(min=1), default=3, show_default=True)
+@device
+@data
+def benchmark(name: str, images: int, rounds: int, device: str | None, data: Path | None) -> None:
+    """Time the probes of a run on some images against the bare passes that they need."""
+    from analysis import pipeline, study
+    from analysis.probes import cost
+
+    subject = pipeline.untrained_subject(
+        study.load(name, data=data), images=images, data=data or paths.data(), device=device
+    )
+    for line in cost.lines(cost.measure(subject, rounds=rounds)):
+        _say(line)
+
+
+@app.command()
 @click.option("--data-sets", type=click.IntRange(min=1), default=1000, show_default=True)
 @click.option("--processes", type=click.IntRange(min=1), default=1, show_default=True)
 @click.option(

@@ -125,6 +125,24 @@ def untrained(study: Study, images: Images, device: torch.device) -> Classifier:
     return given.classifier
 
 
+def untrained_subject(study: Study, *, images: int, data: Path, device: str | None) -> Subject:
+    """Return what probes are given, of the first run: no training, and few images.
+
+    Raises ``UserError`` for images and a network that cannot be had.
+    """
+    from analysis import images as sources
+    from analysis.networks import classifier
+    from analysis.probes import Subject
+
+    if study.predictions:
+        raise UserError(f"{study.name} is about predictions alone, which need no probes.")
+    found, (run, *_) = sources.load(study, data), study.runs
+    network = untrained(study, found, classifier.choose_device(device))
+    _, positions = sources.divide(study, run, found)
+    chosen = np.linspace(0, len(positions) - 1, min(images, len(positions))).astype(int)
+    return Subject(study, run, network.eval().requires_grad_(False), found, positions[chosen])
+
+
 def _finish(
     opened: Store,
     run: Run,

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -46,9 +47,22 @@ def attack(subject: Subject, done: Tables) -> Tables:
     rows: dict[str, list[pd.DataFrame]] = {
         attack: [] for attack in (FGSM, RANDOM_SIGN, FGSM_NATIVE, PGD)
     }
-    generator = subject.generator()
+    changes = []
+    sample = subject.images.index[subject.sample]
+    # The random signs of the sample do not depend on the other images.
+    generator, of_sample = subject.generator(), subject.generator()
     for batch, clean in subject.batches_with(done["predictions"]):
+        sampled = np.flatnonzero(np.isin(batch.index, sample))
         for attack, before, direction in one_step(art, batch, generator=generator):
+            if len(sampled):
+                start = before[sampled]
+                signs = (
+                    random_sign(start, generator=of_sample)
+                    if attack == RANDOM_SIGN
+                    else direction[sampled]
+                )
+                moved = perturbed(start, signs, settings.sample_epsilons)
+                changes += _changes(subject, attack, start, moved)
             if attack != FGSM_NATIVE:
                 rows[attack].append(clean.assign(epsilon=0.0, logits=None))
             moved = perturbed(before, direction, epsilons[attack])
@@ -63,7 +77,7 @@ def attack(subject: Subject, done: Tables) -> Tables:
                     logits_at=logits_at,
                 )
             )
-    rows[PGD], changes = _sampled(subject, art)
+    rows[PGD], of_descent = _descents(subject, art)
     tables = [
         pd.concat(parts).sort_values("epsilon", kind="stable").assign(attack=attack)
         for attack, parts in rows.items()
@@ -71,36 +85,34 @@ def attack(subject: Subject, done: Tables) -> Tables:
     ]
     return {
         "attacks": pd.concat(tables, ignore_index=True)[COLUMNS],
-        "perturbations": perturbations.summarised(changes),
+        "perturbations": perturbations.summarised([*changes, *of_descent]),
     }
 
 
-def _sampled(
-    subject: Subject, art: PyTorchClassifier
-) -> tuple[list[pd.DataFrame], list[pd.DataFrame]]:
-    """Return the rows of descent on the sample, and how far each attack moves its images."""
-    settings, classifier = subject.attacks, subject.classifier
-    epsilons, rows, changes = settings.sample_epsilons, [], []
-    # The random signs begin anew: those of the sample do not depend on the other images.
-    generator = subject.generator()
+def _descents(subject: Subject, art: Attacked) -> tuple[list[pd.DataFrame], list[pd.DataFrame]]:
+    """Return the rows of descent on the sample, and how far it moves the images."""
+    settings, rows, changes = subject.attacks, [], []
+    epsilons = settings.sample_epsilons
     for batch in subject.batches(subject.sample):
-        pixels = classifier.resize(batch.pixels)
-        descended = [
+        pixels = subject.classifier.resize(batch.pixels)
+        moved = [
             descend(art, pixels, batch.labels, epsilon=epsilon, steps=settings.steps)
             for epsilon in epsilons
         ]
-        rows.append(outcomes(subject, batch, descended, probe="attacks", epsilons=epsilons))
-        moved = [
-            (attack, before, perturbed(before, direction, epsilons))
-            for attack, before, direction in one_step(art, batch, generator=generator)
-        ]
-        for attack, before, every_after in [*moved, (PGD, pixels, descended)]:
-            for epsilon, after in zip(epsilons, every_after, strict=True):
-                found = perturbations.changes(
-                    before, after, native=subject.images.size, size=classifier.size
-                )
-                changes.append(found.assign(attack=attack, epsilon=epsilon))
+        rows.append(outcomes(subject, batch, moved, probe="attacks", epsilons=epsilons))
+        changes += _changes(subject, PGD, pixels, moved)
     return rows, changes
+
+
+def _changes(
+    subject: Subject, attack: str, before: Tensor, moved: Iterable[Tensor]
+) -> Iterator[pd.DataFrame]:
+    """Give how far an attack moves pixels, at each ε of the sample."""
+    for epsilon, after in zip(subject.attacks.sample_epsilons, moved, strict=True):
+        found = perturbations.changes(
+            before, after, native=subject.images.size, size=subject.classifier.size
+        )
+        yield found.assign(attack=attack, epsilon=epsilon)
 
 
 def outcomes(
@@ -138,9 +150,36 @@ def outcomes(
     )
 
 
-def art_classifier(classifier: Classifier, *, loss: nn.Module | None = None) -> PyTorchClassifier:
+class Attacked(PyTorchClassifier):
+    """ART's view of a classifier, which computes the gradient where attacks start once for all."""
+
+    _start: tuple[Tensor, Tensor] | None = None
+    _gradient: Tensor | None = None
+
+    def begin(self, pixels: Tensor, labels: Tensor) -> None:
+        """Say where attacks start: pixels (N, channels, height, width) and their labels (N,)."""
+        if self._start is None or pixels is not self._start[0] or labels is not self._start[1]:
+            self._start, self._gradient = (pixels, labels), None
+
+    def loss_gradient(self, x: Any, y: Any, **options: Any) -> Any:
+        """Return the gradient of the loss at ``x``, of its shape, for labels in one-hot form."""
+        start = self._start[0] if self._start else None
+        # Other attacks of ART ask with arrays.
+        same = isinstance(x, Tensor) and start is not None and x.shape == start.shape
+        if not same or not torch.equal(x, start):
+            return super().loss_gradient(x, y, **options)
+        if self._gradient is None:
+            self._gradient = super().loss_gradient(x, y, **options)
+        return self._gradient
+
+    def predict(self, x: Any, *given: Any, **options: Any) -> np.ndarray:
+        """Return zeros (N, classes): with labels given, ART only logs how often it succeeded."""
+        return np.zeros((len(x), self.nb_classes), dtype=np.float32)
+
+
+def art_classifier(classifier: Classifier, *, loss: nn.Module | None = None) -> Attacked:
     """Return ART's view of a classifier: pixels in [0, 1], and cross-entropy or another loss."""
-    return PyTorchClassifier(
+    return Attacked(
         model=classifier,
         # The sum: an image's gradient does not depend on how many are in its batch.
         loss=loss or nn.CrossEntropyLoss(reduction="sum"),
@@ -154,7 +193,7 @@ def art_classifier(classifier: Classifier, *, loss: nn.Module | None = None) -> 
 
 
 def one_step(
-    art: PyTorchClassifier, batch: Batch, *, generator: torch.Generator
+    art: Attacked, batch: Batch, *, generator: torch.Generator
 ) -> Iterator[tuple[str, Tensor, Tensor]]:
     """Give each one-step attack, the pixels that it moves, and the direction whose signs count."""
     pixels, labels = art.model.resize(batch.pixels), batch.labels
@@ -163,13 +202,14 @@ def one_step(
     yield FGSM_NATIVE, batch.pixels, loss_gradient(art, batch.pixels, labels)
 
 
-def loss_gradient(art: PyTorchClassifier, pixels: Tensor, labels: Tensor) -> Tensor:
+def loss_gradient(art: Attacked, pixels: Tensor, labels: Tensor) -> Tensor:
     """Return the gradient of each image's loss at ``pixels`` (N, channels, height, width)."""
+    art.begin(pixels, labels)
     with _gradients_of(art):
         return art.loss_gradient(pixels, F.one_hot(labels, art.nb_classes))
 
 
-def _gradients_of(art: PyTorchClassifier) -> AbstractContextManager[None]:
+def _gradients_of(art: Attacked) -> AbstractContextManager[None]:
     """Raise ``UserError`` inside for a network that has no gradient."""
     model = art.model.architecture.network.model
     return reported(f"attacks: {model!r} has no gradient to follow; leave out [attacks]")
@@ -189,7 +229,7 @@ def perturbed(pixels: Tensor, direction: Tensor, epsilons: Sequence[float]) -> I
 
 
 def descend(
-    art: PyTorchClassifier,
+    art: Attacked,
     pixels: Tensor,
     labels: Tensor,
     *,
@@ -214,6 +254,7 @@ def descend(
         batch_size=len(pixels),
         verbose=False,
     )
+    art.begin(pixels, labels)
     true_labels = F.one_hot(labels, art.nb_classes).cpu().numpy().astype(np.float32)
     # ART draws from NumPy's global generator.
     state = np.random.get_state()

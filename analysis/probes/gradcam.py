@@ -6,9 +6,10 @@ Localization*. Only the positive part of a map counts.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 
+import torch
 from captum.attr import LayerGradCam
 from torch import Tensor, nn
 
@@ -21,17 +22,24 @@ from analysis.project.foreign import said
 class Grid(nn.Module):
     """The output of a layer as (N, channels, rows, columns), as it was last used.
 
-    ``layout`` is how the output lies, and ``problem`` why it has no grid, if it has none.
+    ``layout`` is how the output lies, and ``problem`` why it has no grid, if it has none. Where
+    gradients are kept, ``output`` is what they can be taken with respect to.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self.layout: Layout | None = None
+        self.output: Tensor | None = None
         self.problem = "is not used"
 
     def forward(self, grid: Tensor) -> Tensor:
-        """Return the grid itself; it is here to be watched."""
-        return grid
+        """Return the same values; it is here to be watched."""
+        if not torch.is_grad_enabled():
+            return grid
+        # The parameters need no gradients, so that they begin at the first layer that is mapped.
+        self.output = grid if grid.requires_grad else grid.detach().requires_grad_()
+        # What comes next may change its input in place.
+        return self.output.clone()
 
 
 @contextmanager
@@ -58,22 +66,60 @@ def gridded(classifier: Classifier, layer: str, *, images: int) -> Iterator[Grid
 def grad_cam(
     classifier: Classifier, pixels: Tensor, *, layer: str, target: Tensor, positive: bool = True
 ) -> Tensor:
-    """Return the maps (N, rows, columns) of a layer for the classes ``target`` (N,).
+    """Return the maps (N, rows, columns) of one layer, as ``grad_cams`` does."""
+    return grad_cams(classifier, pixels, layers=[layer], target=target, positive=positive)[layer]
 
-    They are ``positive``, unless the negative part is asked for as well. Raises ``UserError`` for a
-    layer that has no map.
+
+def grad_cams(
+    classifier: Classifier,
+    pixels: Tensor,
+    *,
+    layers: Sequence[str],
+    target: Tensor,
+    positive: bool = True,
+) -> dict[str, Tensor]:
+    """Return the maps (N, rows, columns) of each layer for the classes ``target`` (N,).
+
+    All come from one forward pass. They are ``positive``, unless the negative part is asked for as
+    well. Raises ``UserError`` for a layer that has no map.
     """
-    with gridded(classifier, layer, images=len(pixels)) as grid:
-        try:
-            maps = LayerGradCam(classifier, grid).attribute(
-                pixels, target=target, relu_attributions=positive
-            )
-        except UserError:
-            raise
-        # Captum asks for a tensor that the logits depend on, and fails in several ways.
-        except Exception as error:
-            problem = grid.problem if grid.layout is None else f"has no gradient: {said(error)}"
-            raise UserError(f"maps.layers: the output of {layer!r} {problem}.") from None
+    with ExitStack() as stack:
+        grids = {
+            layer: stack.enter_context(gridded(classifier, layer, images=len(pixels)))
+            for layer in layers
+        }
+        with torch.enable_grad():
+            logits = classifier(pixels)
+    return {
+        layer: _map(layer, grid, logits, target=target, positive=positive)
+        for layer, grid in grids.items()
+    }
+
+
+def _map(layer: str, grid: Grid, logits: Tensor, *, target: Tensor, positive: bool) -> Tensor:
+    """Return the maps of a layer whose ``grid`` the ``logits`` were computed from."""
+    if grid.output is None:
+        raise UserError(f"maps.layers: the output of {layer!r} {grid.problem}.")
+    seen = nn.Identity()
+
+    def again(output: Tensor) -> Tensor:
+        """Show Captum the layer's output, which the pass that is done already went through."""
+        seen(output)
+        return logits
+
+    try:
+        maps = LayerGradCam(again, seen).attribute(
+            grid.output,
+            target=target,
+            relu_attributions=positive,
+            # Other layers follow.
+            grad_kwargs={"retain_graph": True},
+        )
+    # Captum asks for a tensor that the logits depend on, and fails in several ways.
+    except Exception as error:
+        raise UserError(
+            f"maps.layers: the output of {layer!r} has no gradient: {said(error)}."
+        ) from None
     return maps.detach().squeeze(1)
 
 

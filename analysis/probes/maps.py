@@ -18,7 +18,7 @@ from torch.optim.swa_utils import update_bn
 
 from analysis.images.images import Batch
 from analysis.networks.classifier import Classifier, built
-from analysis.probes.gradcam import grad_cam
+from analysis.probes.gradcam import grad_cams
 from analysis.probes.layers import check_layers, default_layers
 from analysis.probes.measures import distributions, doubled, measures, widened
 from analysis.probes.positions import cell_positions
@@ -61,12 +61,13 @@ def explain(subject: Subject, done: Tables) -> Tables:
         target = torch.tensor(known["predicted"].to_numpy()).to(subject.classifier.device)
         identity = known[["index", "label"]].assign(target=known["predicted"])
         sampled = np.flatnonzero(known["index"].isin(sample))
+        of_trained, of_random = (
+            grad_cams(classifier, pixels, layers=layers, target=target)
+            for classifier in (subject.classifier, random)
+        )
         for layer in layers:
             trained, other = (
-                subject.finite(
-                    grad_cam(classifier, pixels, layer=layer, target=target), probe="maps"
-                ).cpu()
-                for classifier in (subject.classifier, random)
+                subject.finite(maps[layer], probe="maps").cpu() for maps in (of_trained, of_random)
             )
             shares[layer].append(distributions(trained).numpy())
             chosen = trained[sampled]

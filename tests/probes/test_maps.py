@@ -14,7 +14,7 @@ from torch import Tensor
 from analysis.images import Batch, Images, batches
 from analysis.networks.classifier import Classifier, build
 from analysis.probes import PROBES, Subject, Tables
-from analysis.probes.gradcam import grad_cam
+from analysis.probes.gradcam import grad_cam, grad_cams
 from analysis.probes.maps import IMAGES_FOR_STATISTICS, default_layers, randomised
 from analysis.probes.measures import distributions, doubled, measures, widened
 from analysis.results.schemas import RANDOM, RUN_TABLES, TRAINED
@@ -106,12 +106,13 @@ def test_maps_that_are_zero_everywhere_are_missing(
     done = PROBES["predictions"](few, {})
     labels = done["predictions"]["label"].to_numpy()
 
-    def zero_for_one_class(classifier: Classifier, pixels: Tensor, *, layer: str, target: Tensor):
-        maps = grad_cam(classifier, pixels, layer=layer, target=target)
-        maps[torch.from_numpy(labels == labels[0])] = 0
-        return maps
+    def zero_for_one_class(*given: object, **options: object) -> dict[str, Tensor]:
+        found = grad_cams(*given, **options)
+        for maps in found.values():
+            maps[torch.from_numpy(labels == labels[0])] = 0
+        return found
 
-    monkeypatch.setattr("analysis.probes.maps.grad_cam", zero_for_one_class)
+    monkeypatch.setattr("analysis.probes.maps.grad_cams", zero_for_one_class)
     found = PROBES["maps"](few, done)
     for name, table in found.items():
         RUN_TABLES[name].validate(table)
