@@ -34,11 +34,13 @@ from report.figures import (
     variants,
 )
 from report.figures.figure import Figure
-from report.numbers.claims import ClaimNumbers, Claims
+from report.numbers.claim import ClaimNumbers
+from report.numbers.claims import Claims
 from report.numbers.corruptions import CorruptionNumbers
 from report.numbers.results import Results, checked
 from report.numbers.study import StudyNumbers
 from report.numbers.values import Values
+from report.numbers.whose import Whose
 from report.page import Execution, Markdown
 from report.pictures import Pictures
 from report.safe import safe
@@ -68,7 +70,7 @@ class Paper:
         self.derived, self.execution = derived, execution
         self.results = Results(derived)
         self.study, self.value = StudyNumbers(self.results), Values(self.results)
-        self.claims = Claims(self.results)
+        self.whose, self.claims = Whose(self.results), Claims(self.results)
         drawn = (variants, errors, slices, explanations, fragility, confidence)
         self.figure = _exhibits(self.results, *drawn, corruptions, explorer)
         self.table = _exhibits(self.results, claims_table, results_table, protocol)
@@ -85,6 +87,7 @@ class Paper:
         self._templates.globals.update(
             study=self.study,
             value=self.value,
+            whose=self.whose,
             claims=self.claims,
             corruption=partial(CorruptionNumbers, self.results),
             has=self.results.has,

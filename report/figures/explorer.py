@@ -35,8 +35,7 @@ _KEYS = ["class", "predicted", "attack", "levels", "share"]
 @figure
 def explorer(results: Results) -> Drawn:
     """Return charts that follow the reader's choice of a class, a confusion and an ε."""
-    attacked = results.has("accuracies")
-    charts = (_Attacked if attacked else _Charts)(results)
+    charts = (_Attacked if results.has("accuracies") else _Charts)(results)
     first, parts = charts.first, [name for name, _ in charts.shown if name]
     text = (
         f"Linked charts of one {results.noun} at a time: {listed(parts)}. To begin with the "
@@ -332,10 +331,10 @@ class _Attacked(_Charts):
         return _titled(chart, "'Accuracy of ' + chosen_class['class'] + '; faint, the others'")
 
     def _here(self, rows: pd.DataFrame) -> alt.Chart:
-        # An upright line at the chosen ε.
-        ticks = alt.Chart(pd.DataFrame({"levels": sorted(set(rows["levels"]))}))
-        rule = ticks.mark_rule(color=style.GREY, strokeDash=[3, 3]).encode(x="levels:Q")
-        return rule.transform_filter(self._level)
+        """Return an upright line at the chosen ε."""
+        rule = alt.Chart(pd.DataFrame({"levels": sorted(set(rows["levels"]))})).mark_rule
+        line = rule(color=style.GREY, strokeDash=[3, 3]).encode(x="levels:Q")
+        return line.transform_filter(self._level)
 
 
 def _chosen(field: str, options: list[Any], value: Any, **bound: Any) -> alt.Parameter:

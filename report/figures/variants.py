@@ -16,7 +16,7 @@ from analysis.results.records import ClaimRecord
 from report.figures import style
 from report.figures.figure import Drawn, figure
 from report.figures.style import looks, pixels, tooltip
-from report.numbers.claims import computed, threshold
+from report.numbers.claim import computed, threshold
 from report.numbers.formats import counted, listed, number, unit_name
 from report.numbers.results import Results
 

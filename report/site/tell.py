@@ -12,7 +12,7 @@ from analysis.project import paths
 from analysis.results.answers import COLUMNS, SIDES
 from analysis.results.records import ClaimRecord
 from report.numbers import formats
-from report.numbers.claims import threshold as asked
+from report.numbers.claim import threshold as asked
 from report.numbers.results import Results
 from report.page import Execution, Markdown, raw
 from report.pictures import Pictures, address

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from analysis.results.records import ClaimRecord, Verdict
-from report.numbers.claims import ClaimNumbers, effect_text, threshold
+from report.numbers.claim import ClaimNumbers, effect_text, threshold
 from report.numbers.findings import words
 from report.numbers.formats import fixed, mark, number
 from report.numbers.results import Results

@@ -18,7 +18,7 @@ from analysis.results.schemas import (
 from report.numbers import formats
 from report.numbers.formats import ATTACK_NAMES, UNDEFINED
 from report.numbers.results import Results
-from report.numbers.values import LISTED
+from report.numbers.whose import LISTED
 from report.page import Markdown, table
 from report.safe import safe
 

@@ -9,7 +9,7 @@ from textwrap import shorten
 from analysis.results.records import ClaimRecord
 from analysis.results.schemas import ALL, AS_GIVEN, FGSM
 from report.numbers import formats
-from report.numbers.claims import threshold
+from report.numbers.claim import threshold
 from report.numbers.formats import UNDEFINED, counted, mark
 from report.numbers.results import Results
 from report.page import Markdown, table

@@ -8,7 +8,7 @@ import pytest
 
 from analysis.project.errors import UserError
 from analysis.results.records import Effect, Reported, Variant
-from report.numbers.claims import ClaimNumbers, threshold
+from report.numbers.claim import ClaimNumbers, threshold
 from report.numbers.formats import counted, listed, number, per_cent, range_of
 from report.tables.claims import follows
 

@@ -142,5 +142,5 @@ def test_suspects_of_one_network_are_listed_by_their_row_and_the_surest_of_many(
     found = paper.results.table("suspects")
     assert set(found["rule"]) == {"one network"} and found["index"].max() < 300 and len(found) > 200
     listed = sum(int(row[1]) for row in cells(tables.suspects(paper.results)))
-    assert listed == 200 and paper.value.suspects_listed == "200"
+    assert listed == 200 and paper.whose.suspects_listed == "200"
     assert "by row of the file" in paper.section("details")

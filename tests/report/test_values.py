@@ -11,7 +11,7 @@ from analysis.project.errors import UserError
 from analysis.results.store import Store
 from analysis.study import load
 from report.numbers.results import Results
-from report.numbers.values import Values
+from report.numbers.whose import Whose
 from report.tables import claims as claims_tables
 from report.tables import protocol
 from report.tables import results as tables
@@ -98,7 +98,7 @@ def test_what_readers_saw_is_counted_by_the_rule_that_chose_the_image(papers):
         ["both", "3", "1", "2", "0", "0", "0"],
         ["random others", "1", "1", "0", "0", "0", "0"],
     ]
-    assert Values(results).agreement == "The two agree on 75.0% of 4 images (Cohen's κ 0.50)."
+    assert Whose(results).agreement == "The two agree on 75.0% of 4 images (Cohen's κ 0.50)."
 
 
 def test_masked_gradients_are_said_with_the_numbers_behind_them(papers):
