@@ -17,11 +17,13 @@ demo: $(REPORT)/ready  ## render the demo's results into build/site-demo
 clothing: $(REPORT)/ready  ## render the results on photos of clothes into build/site-clothing
 	$(RENDER) --profile clothing
 
-test: $(FULL)/ready  ## check style, imports and types, then run the whole test suite
+test: $(FULL)/ready  ## check style, imports, types and security, then run the whole test suite
 	$(IN_FULL) ruff check
 	$(IN_FULL) ruff format --check
 	$(IN_FULL) lint-imports
 	$(IN_FULL) mypy
+	$(IN_FULL) bandit --quiet --configfile pyproject.toml --recursive analysis report
+	$(IN_FULL) zizmor --offline --quiet --persona pedantic .github
 	$(IN_FULL) python -m pytest -n 2
 
 stress: $(FULL)/ready  ## run the long form of the simulations, which takes some ten minutes

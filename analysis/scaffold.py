@@ -225,7 +225,7 @@ def _written(path: Path, template: str, values: dict[str, Any]) -> list[Path]:
 
 def _filled(template: str, values: dict[str, Any]) -> str:
     # What is not known yet is left out.
-    environment = jinja2.Environment(
+    environment = jinja2.Environment(  # nosec B701  # TOML, and values as JSON
         loader=jinja2.FileSystemLoader(_TEMPLATES),
         trim_blocks=True,
         lstrip_blocks=True,

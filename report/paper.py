@@ -74,7 +74,7 @@ class Paper:
         drawn = (variants, errors, slices, explanations, fragility, confidence)
         self.figure = _exhibits(self.results, *drawn, corruptions, explorer)
         self.table = _exhibits(self.results, claims_table, results_table, protocol)
-        self._templates = jinja2.Environment(
+        self._templates = jinja2.Environment(  # nosec B701  # Markdown, escaped by finalize
             loader=jinja2.FileSystemLoader(SECTIONS),
             undefined=jinja2.StrictUndefined,
             finalize=self._written,

@@ -80,11 +80,12 @@ def render(study: Study, images: Images, positions: np.ndarray) -> str:
             for position in positions
         ],
     }
+    # Files of this project.
+    trusted = {"style": Markup(style), "script": Markup(script)}  # nosec B704
     return environment.get_template("page.html").render(
         study=study,
         content=content,
-        style=Markup(style),
-        script=Markup(script),
+        **trusted,
         policy=f"default-src 'none'; img-src data:; style-src {_source(style)}; "
         f"script-src {_source(script)}; base-uri 'none'; form-action 'none'",
     )

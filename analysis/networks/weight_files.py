@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
-import pickle
+import pickle  # nosec B403  # for the name of an exception
 import re
 import sys
 from collections.abc import Mapping
