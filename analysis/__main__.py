@@ -79,11 +79,27 @@ def new(
 @study_name
 @device
 @data
-def run(name: str, device: str | None, data: Path | None) -> None:
+@click.option(
+    "--ray",
+    "address",
+    is_flag=False,
+    flag_value="local",
+    metavar="[ADDRESS]",
+    help="Do the runs on a Ray cluster; without ADDRESS on one of its own, on this machine.",
+)
+def run(name: str, device: str | None, data: Path | None, address: str | None) -> None:
     """Do what is missing of a study, run by run; it can be stopped at any moment."""
-    from analysis import pipeline, study
+    from analysis import study
 
-    pipeline.run(study.load(name, data=data), data=data or paths.data(), device=device, say=_say)
+    found, folder = study.load(name, data=data), data or paths.data()
+    if address is None:
+        from analysis import pipeline
+
+        pipeline.run(found, data=folder, device=device, say=_say)
+    else:
+        from analysis import cluster
+
+        cluster.run(found, data=folder, device=device, address=address, say=_say)
 
 
 @app.command()
@@ -228,10 +244,10 @@ def audit(name: str, data: Path | None, out: Path | None) -> None:
 @data
 def benchmark(name: str, images: int, rounds: int, device: str | None, data: Path | None) -> None:
     """Time the probes of a run on some images against the bare passes that they need."""
-    from analysis import pipeline, study
+    from analysis import running, study
     from analysis.probes import cost
 
-    subject = pipeline.untrained_subject(
+    subject = running.untrained_subject(
         study.load(name, data=data), images=images, data=data or paths.data(), device=device
     )
     for line in cost.lines(cost.measure(subject, rounds=rounds)):

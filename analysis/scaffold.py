@@ -51,7 +51,7 @@ def of_images(
     """
     import torch
 
-    from analysis import pipeline
+    from analysis import running
 
     path = _place(name)
     side = size or _input_size(model)
@@ -80,7 +80,7 @@ def of_images(
     values |= {"damaged": damaged, "channels": loaded.channels}
     study = _study(path, "images.toml", values)
     # Made here to find out whether it works, and which layer Grad-CAM should map.
-    classifier = pipeline.untrained(study, loaded, torch.device("cpu"))
+    classifier = running.untrained(study, loaded, torch.device("cpu"))
     values |= {
         "normalised": not model.startswith(_PYTHON),
         "mean": _rounded(classifier.mean),

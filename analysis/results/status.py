@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 from analysis.project import files
 from analysis.results.records import RunRecord
@@ -164,6 +165,12 @@ def analysis_is_valid(study: Study, name: str, record: RunRecord) -> bool:
     """Return whether a stored analysis is what the study asks for of the record's network."""
     analysis, weights = record.analyses[name], weights_of(record)
     return analysis.digest == analysis_digest(study, name, weights=weights, recorded=analysis.files)
+
+
+def recipe(study: Study) -> dict[str, Any]:
+    """Return what a study says of its networks and their analyses, for the record."""
+    measured = ("maps", "attacks", "corruptions")
+    return study.content("seed", "images", "network", "training", "predictions", *measured)
 
 
 def _lines(named: Mapping[str, str]) -> list[str]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -52,10 +52,15 @@ class Store:
     problems: dict[str, dict[str, str]] = field(default_factory=dict)
 
     @classmethod
-    def open(cls, study: Study) -> Store:
-        """Return the results of a study that are valid; it may have none."""
-        store = cls(study, paths.results(study.name))
-        for run in study.runs:
+    def open(
+        cls, study: Study, folder: Path | None = None, *, runs: Iterable[Run] | None = None
+    ) -> Store:
+        """Return the results of a study that are valid; it may have none.
+
+        They are in the usual folder or in another one, and of all runs or of some.
+        """
+        store = cls(study, folder or paths.results(study.name))
+        for run in study.runs if runs is None else runs:
             store._take_up(run)
         return store
 
@@ -159,6 +164,32 @@ class Store:
         self.runs[record.name] = record
         self.problems.pop(record.name, None)
         _remove_unlisted(folder, {entry.file for entry in record.tables.values()})
+
+    def files(self, run: Run) -> dict[str, bytes]:
+        """Return the files of the valid results of a run by their names; it may have none."""
+        record = self.runs.get(run.name)
+        if record is None:
+            return {}
+        folder = self.folder / run.name
+        names = [entry.file for entry in record.tables.values()]
+        return {name: (folder / name).read_bytes() for name in names} | {RUN: record.sealed()}
+
+    def take(self, arrived: Store, record: RunRecord) -> None:
+        """Write a run whose tables are in another store: first the tables, then its record."""
+        for entry in record.tables.values():
+            path = self.folder / record.name / entry.file
+            with files.written_whole(path) as temporary:
+                shutil.copyfile(arrived.folder / record.name / entry.file, temporary)
+        self.write_run(record)
+
+    def keep_earlier(self, run: Run, *, say: Callable[[str], None]) -> None:
+        """Keep a copy of a run's results that are about to be replaced, and say where."""
+        for step, problem in self.problems.get(run.name, {}).items():
+            # A damaged table alone is simply computed again.
+            if step == "training" or problem.startswith("stale"):
+                kept = self.set_aside(run)
+                say(f"{run.name}: {step} is {problem}; its earlier results are kept in {kept}")
+                return
 
     def set_aside(self, run: Run) -> str:
         """Keep a copy of a run's results that are about to be replaced, and return where."""
