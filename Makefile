@@ -6,7 +6,7 @@ FULL := build/env/full
 RENDER = $(REPORT)/bin/python -m report $$($(REPORT)/bin/python -m report.site.renderer || echo --preview)
 IN_FULL := PATH="$(CURDIR)/$(FULL)/bin:$$PATH"
 
-.PHONY: report demo clothing test stress benchmark clean
+.PHONY: report demo clothing test stress benchmark scale clean
 
 report: $(REPORT)/ready  ## render the committed results into build/site
 	$(RENDER)
@@ -32,8 +32,11 @@ stress: $(FULL)/ready  ## run the long form of the simulations, which takes some
 benchmark: $(FULL)/ready  ## time how long a reader waits for the charts
 	$(IN_FULL) python -m pytest tests/report/site/benchmark_pages.py --benchmark-only
 
+scale: $(FULL)/ready  ## measure what a finished run costs in studies of up to 10,000 runs
+	$(IN_FULL) python -m tests.results.benchmark_scale
+
 clean:  ## remove rendered pages, environments, checkpoints; results and pictures stay
-	find build -mindepth 1 -maxdepth 1 ! -name results ! -name pictures ! -name simulation.csv -exec rm -r {} +
+	find build -mindepth 1 -maxdepth 1 ! -name results ! -name pictures ! -name simulation.csv ! -name scale.csv -exec rm -r {} +
 
 $(REPORT)/ready: pyproject.toml
 	$(PYTHON) -m venv $(REPORT)
@@ -42,5 +45,5 @@ $(REPORT)/ready: pyproject.toml
 
 $(FULL)/ready: pyproject.toml
 	$(PYTHON) -m venv $(FULL)
-	$(FULL)/bin/python -m pip install --quiet --editable '.[analysis,test]'
+	$(FULL)/bin/python -m pip install --quiet --editable '.[analysis,ray,test]'
 	touch $@

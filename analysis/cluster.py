@@ -12,6 +12,7 @@ import contextlib
 import logging
 import os
 import signal
+import socket
 import tempfile
 import warnings
 from collections import deque
@@ -67,6 +68,7 @@ def _workers(study: Study, address: str, device: str | None) -> Iterator[Workers
         ) from None
     import torch
 
+    _reach(address)
     # The code is the same everywhere; on this machine it is where it is.
     environment = {} if address == OWN else {"runtime_env": {"py_modules": _code(study)}}
     handler = signal.getsignal(signal.SIGTERM)
@@ -83,10 +85,7 @@ def _workers(study: Study, address: str, device: str | None) -> Iterator[Workers
             )
     except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
         ray.shutdown()
-        raise UserError(
-            f"--ray: no cluster can be used at {address!r}: {said(error)}\n"
-            "Start one with `ray start --head`, or leave the address out to work on this machine."
-        ) from error
+        raise _unusable(address, error) from error
     finally:
         # Ray has put its own in the place of this program's.
         signal.signal(signal.SIGTERM, handler)
@@ -100,6 +99,24 @@ def _workers(study: Study, address: str, device: str | None) -> Iterator[Workers
         yield Workers(partial(_work, kind=kind), on=on, device=torch.device("cpu"))
     finally:
         ray.shutdown()
+
+
+def _reach(address: str) -> None:
+    """Raise ``UserError`` if nothing answers at an address, for which Ray would wait minutes."""
+    host, colon, port = address.removeprefix("ray://").rpartition(":")
+    if not colon:
+        return
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
+    except (OSError, ValueError, OverflowError) as error:
+        raise _unusable(address, error) from error
+
+
+def _unusable(address: str, error: Exception) -> UserError:
+    return UserError(
+        f"--ray: no cluster can be used at {address[:100]!r}: {said(error)}\n"
+        "Start one with `ray start --head`, or leave the address out to work on this machine."
+    )
 
 
 def _code(study: Study) -> list[str]:

@@ -42,6 +42,7 @@ def derive(opened: Store, *, say: Callable[[str], None] = print) -> ClaimsRecord
     Returns nothing, and says so, if no repeat is complete. Raises ``UserError`` if their runs are
     not valid.
     """
+    opened.sort()
     study, repeats = opened.study, opened.shown_repeats()
     if not repeats:
         say(f"{study.name}: no repeat is complete, so there is nothing to derive yet.")

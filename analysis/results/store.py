@@ -124,6 +124,11 @@ class Store:
         """Return the steps of a run that are not done."""
         return [step for step, state in self.state(run).items() if state != "done"]
 
+    def sort(self) -> None:
+        """Put the runs into the order of the study, in whatever order they were finished."""
+        names = (run.name for run in self.study.runs)
+        self.runs = {name: self.runs[name] for name in names if name in self.runs}
+
     def shown_repeats(self) -> dict[int, tuple[str, ...]]:
         """Return the runs of each repeat that pages show.
 
