@@ -17,15 +17,12 @@ from pathlib import Path
 
 import pandas as pd
 
-from analysis.derivation import derive
 from analysis.project import paths
 from analysis.results.store import Store
 from analysis.study import Study
 from tests.made_up import STUDY, add_run, made_up_study
 
 SIZES = (100, 1_000, 10_000)
-# Deriving holds the tables of all runs in memory.
-LARGEST_DERIVED = 1_000
 
 
 def cost(function: Callable[[], object], *, runs: int) -> float:
@@ -70,8 +67,6 @@ def measured(runs: int, folder: Path) -> dict[str, float]:
     row["to do"] = cost(lambda: [found.todo(run) for run in study.runs], runs=runs)
     row["repeats"] = cost(found.shown_repeats, runs=runs)
     row["sort"] = cost(found.sort, runs=runs)
-    if runs <= LARGEST_DERIVED:
-        row["derive"] = cost(lambda: derive(found, say=lambda line: None), runs=runs)
     files = [path for path in opened.folder.rglob("*") if path.is_file()]
     row["bytes"] = sum(path.stat().st_size for path in files) / runs
     row["files"] = len(files) / runs
