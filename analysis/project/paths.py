@@ -47,6 +47,11 @@ def simulation() -> Path:
     return ROOT / "build" / "simulation.csv"
 
 
+def scale() -> Path:
+    """Return the file of what a run costs in studies of up to ten thousand."""
+    return ROOT / "build" / "scale.csv"
+
+
 def local() -> Path:
     """Return the folder of what must not leave this machine, which git ignores."""
     return ROOT / "build" / "local"

@@ -85,4 +85,4 @@ def main(path: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]) if len(sys.argv) > 1 else paths.ROOT / "build" / "scale.csv")
+    main(Path(sys.argv[1]) if len(sys.argv) > 1 else paths.scale())
