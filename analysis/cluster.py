@@ -69,20 +69,18 @@ def _workers(study: Study, address: str, device: str | None) -> Iterator[Workers
     import torch
 
     _reach(address)
-    # The code is the same everywhere; on this machine it is where it is.
-    environment = {} if address == OWN else {"runtime_env": {"py_modules": _code(study)}}
+    options: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
+    if address == OWN:
+        options["include_dashboard"] = False
+    else:
+        # On this machine the code is where it is.
+        options["runtime_env"] = {"py_modules": _code(study)}
     handler = signal.getsignal(signal.SIGTERM)
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)
-            ray.init(
-                address,
-                logging_level=logging.ERROR,
-                log_to_driver=False,
-                **({"include_dashboard": False} if address == OWN else {}),
-                **environment,
-            )
+            ray.init(address, **options)
     except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
         ray.shutdown()
         raise _unusable(address, error) from error
@@ -160,7 +158,8 @@ def _work(
     )
     shared = ray.put(images)
     options = {"kind": kind, "cache": str(paths.cache().absolute())}
-    waiting, begun, seen = deque(todo), {}, 0
+    waiting, seen = deque(todo), 0
+    begun: dict[Any, Run] = {}
 
     def look() -> None:
         nonlocal seen
@@ -291,7 +290,7 @@ def _with_files(study: Study, given: _Files, folder: Path) -> Study:
         if status.contents(study, [key])[key] != digest:
             path = folder / key / name
             path.parent.mkdir(parents=True)
-            path.write_bytes(ray.get(content))
+            path.write_bytes(bytes(ray.get(content)))
             section, _, field = key.partition(".")
             changed = getattr(study, section).model_copy(update={field: str(path)})
             study = study.model_copy(update={section: changed})
