@@ -26,7 +26,7 @@ test: $(FULL)/ready  ## check style, imports, types and security, then run the w
 	$(IN_FULL) zizmor --offline --quiet --persona pedantic .github
 	$(IN_FULL) python -m pytest -n 2
 
-stress: $(FULL)/ready  ## run the long form of the simulations, which takes some ten minutes
+stress: $(FULL)/ready  ## run the long forms of the tests, which take half an hour
 	$(IN_FULL) python -m pytest -n 2 -m slow
 
 benchmark: $(FULL)/ready  ## time how long a reader waits for the charts

@@ -59,8 +59,11 @@ def environment(project: Path) -> dict[str, str]:
     return own | {"PATH": path, "PYTHONPATH": str(project), "OMP_NUM_THREADS": "1"}
 
 
-def test_every_command_of_the_guide_works(project: Path, environment: dict[str, str]) -> None:
+def follow(sections: tuple[str, ...], project: Path, environment: dict[str, str]) -> None:
+    """Run the commands and the code of some sections, or of all."""
     for section, text in SECTION.findall(GUIDE):
+        if sections and section not in sections:
+            continue
         for language, block in BLOCK.findall(text):
             if section == "function" and language == "python":
                 (project / "mynet.py").write_text(block, encoding="utf-8")
@@ -72,10 +75,33 @@ def test_every_command_of_the_guide_works(project: Path, environment: dict[str, 
             # The gate may answer either way on noise.
             allowed = (0, 1) if "--gate" in block else (0,)
             assert done.returncode in allowed, f"{section}: {done.stderr[-2000:]}"
-    for name in ("photos-resnet", "photos-vit", "handwriting"):
+
+
+def check_words(project: Path, *studies: str) -> None:
+    """Check that pages of a study of one's own know nothing of the project's own studies."""
+    for name in studies:
         pages = project / "build" / f"site-{name}"
-        words = re.sub("<[^>]+>", " ", (pages / "index.html").read_text(encoding="utf-8"))
+        html = (pages / "index.html").read_text(encoding="utf-8")
+        words = re.sub(r"(?s)<(style|script).*?</\1>|<[^>]+>", " ", html)
         assert not re.search(r"\b(digits?|SVHN|notebook|street)\b", words, re.I), name
+
+
+def test_commands_of_the_guide_work(project: Path, environment: dict[str, str]) -> None:
+    """Of a function of one's own and of predictions alone, which take seconds."""
+    # A preview is enough here.
+    preview = environment | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}/usr/bin:/bin"}
+    follow(("function", "predictions"), project, preview)
+    check_words(project, "handwriting")
+
+
+@pytest.mark.slow
+def test_every_command_of_the_guide_works(project: Path, environment: dict[str, str]) -> None:
+    """From beginning to end, with a real Quarto if there is one."""
+    for path in [*project.glob("analysis/studies/*.toml"), *project.glob("_quarto-*.yml")]:
+        if not (paths.ROOT / path.relative_to(project)).exists():
+            path.unlink()
+    follow((), project, environment)
+    check_words(project, "photos-resnet", "photos-vit", "handwriting")
 
 
 def test_a_study_that_exists_is_left_alone(project: Path, environment: dict[str, str]) -> None:

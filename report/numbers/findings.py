@@ -140,9 +140,8 @@ def _contrast(facts: Facts) -> Words:
     fact = f"the {measure} of the maps of {group}{among} is {facts.distance} {found} than that of "
     fact += rest
     known = [one for one in facts.record.study.variants if one.met is not None]
-    same = sum(one.met == facts.record.study.met for one in known)
-    only = "only " if 2 * same < len(known) else ""
-    many = f"; so in {only}{same} of {len(known)} variants" if known else ""
+    turned = sum(one.met != facts.record.study.met for one in known)
+    many = f"; {turned} of {len(known)} variants disagree" if known else ""
     diffuse = {"larger": "more diffuse", "smaller": "more compact"}
     said = f"Maps of {group}{among} are {{}} than those of {rest}: their {measure} is "
     said += f"{facts.distance} {found}"
