@@ -27,7 +27,7 @@ test: $(FULL)/ready  ## check style, imports, types and security, then run the w
 	$(IN_FULL) python -m pytest -n 2
 
 stress: $(FULL)/ready  ## run the long forms of the tests, which take half an hour
-	$(IN_FULL) python -m pytest -n 2 -m slow
+	$(IN_FULL) python -m pytest -n 2 -m slow --figures build/stress.csv
 
 benchmark: $(FULL)/ready  ## time how long a reader waits for the charts
 	$(IN_FULL) python -m pytest tests/report/site/benchmark_pages.py --benchmark-only

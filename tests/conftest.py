@@ -8,6 +8,7 @@ import os
 # that tests start, so that results can be compared bit for bit.
 os.environ["OMP_NUM_THREADS"] = "1"
 
+import csv
 import shutil
 import signal
 from collections.abc import Callable
@@ -49,6 +50,28 @@ SMALL = {
     "maps": {"layers": ["layer3.0", "layer2.0"]},
     "attacks": {"epsilons": [0, 0.02, 0.05, 0.1]},
 }
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--figures", type=Path, help="CSV file for the outcome of each test.")
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    """Write the outcome, the seconds and the recorded figures of each test that was run."""
+    if path := config.getoption("--figures"):
+        reports = [
+            (report.nodeid, outcome, round(report.duration), report.user_properties)
+            for outcome in ("passed", "failed", "skipped")
+            for report in terminalreporter.stats.get(outcome, ())
+            if report.when == "call" or outcome == "skipped"
+        ]
+        with path.open("w", encoding="utf-8", newline="") as file:
+            rows = csv.writer(file, lineterminator="\n")
+            rows.writerow(["test", "outcome", "seconds", "figures"])
+            for test, outcome, seconds, figures in sorted(reports):
+                rows.writerow([test, outcome, seconds, "; ".join(f"{k} {v}" for k, v in figures)])
 
 
 def small_study(**sections: object) -> Study:
