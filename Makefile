@@ -36,7 +36,7 @@ scale: $(FULL)/ready  ## measure what a finished run costs in studies of up to 1
 	$(IN_FULL) python -m tests.results.benchmark_scale
 
 clean:  ## remove rendered pages, environments, checkpoints; results and pictures stay
-	find build -mindepth 1 -maxdepth 1 ! -name results ! -name pictures ! -name simulation.csv ! -name scale.csv -exec rm -r {} +
+	find build -mindepth 1 -maxdepth 1 ! -name results ! -name pictures ! -name simulation.csv ! -name scale.csv ! -name stress.csv -exec rm -r {} +
 
 $(REPORT)/ready: pyproject.toml
 	$(PYTHON) -m venv $(REPORT)
