@@ -39,11 +39,13 @@ clean:  ## remove rendered pages, environments, checkpoints; results and picture
 	find build -mindepth 1 -maxdepth 1 ! -name results ! -name pictures ! -name simulation.csv ! -name scale.csv ! -name stress.csv -exec rm -r {} +
 
 $(REPORT)/ready: pyproject.toml
+	@$(PYTHON) analysis/__init__.py
 	$(PYTHON) -m venv $(REPORT)
 	$(REPORT)/bin/python -m pip install --quiet --editable .
 	touch $@
 
 $(FULL)/ready: pyproject.toml
+	@$(PYTHON) analysis/__init__.py
 	$(PYTHON) -m venv $(FULL)
 	$(FULL)/bin/python -m pip install --quiet --editable '.[analysis,ray,test]'
 	touch $@

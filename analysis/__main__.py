@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-import errno
 import math
-import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from analysis.project import interruption
+
+if __name__ == "__main__":
+    interruption.expected()
+
 import click
 
-from analysis.project import paths
+from analysis.project import commands, paths
 from analysis.project.errors import UserError
 
 if TYPE_CHECKING:
@@ -279,39 +282,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     That of ``compare`` is 2 for an error.
     """
-    # A polite kill, for example by a batch system, is an interruption like Ctrl-C.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        return app.main(arguments, prog_name="python -m analysis", standalone_mode=False) or 0
-    except click.ClickException as error:
-        return _failed(error.format_message(), 2)
-    except (KeyboardInterrupt, click.Abort):
-        return _failed("Stopped; what is finished is kept, and the same command continues.", 130)
-    except UserError as error:
-        return _failed(str(error))
-    except BrokenPipeError:
-        # Whoever read the output, such as head, has seen enough.
-        sys.stdout = None
-        return 0
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            return _failed(
-                f"No space left on the device while writing {error.filename or 'a file'}.\n"
-                "Nothing that was finished is lost: make room, and run the same command again."
-            )
-        if error.filename is None:
-            raise
-        return _failed(f"{error.filename}: {error.strerror}.")
+    return commands.run(
+        app,
+        arguments,
+        name="python -m analysis",
+        stopped="Stopped; what is finished is kept, and the same command continues.",
+    )
 
 
 def _say(line: str) -> None:
     print(line, flush=True)
 
 
-def _failed(message: str, status: int = 1) -> int:
-    print(message, file=sys.stderr)
-    return status
-
+# Taken before a command as well as after it.
+for command in (app, *app.commands.values()):
+    commands.debug(command)
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -80,3 +80,12 @@ def sha256(path: Path) -> str:
     """Return the SHA-256 of a file as hexadecimal digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def sha256_of_text(path: Path) -> str:
+    """Return the SHA-256 of a text, the same whichever system's line ends it has."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        for line in file:
+            digest.update(line.replace(b"\r\n", b"\n"))
+    return digest.hexdigest()

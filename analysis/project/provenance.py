@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import subprocess
 from datetime import UTC, datetime
@@ -29,18 +30,29 @@ def packages() -> dict[str, str]:
 
 
 def revision() -> str | None:
-    """Return the commit of the code, with ``-modified`` where files differ from it."""
+    """Return the commit of the code, with ``-modified`` where files differ from it.
+
+    There is none for a copy without a repository of its own, such as a download: the commit of a
+    repository around it says nothing about it.
+    """
+    top = _git("rev-parse", "--show-toplevel")
+    if not top or not paths.ROOT.samefile(top):
+        return None
+    described = "describe", "--always", "--abbrev=40", "--exclude=*", "--dirty=-modified"
+    return _git(*described) or None
+
+
+def _git(*arguments: str) -> str:
+    """Return what git says of the project's folder, or nothing."""
+    # A hook of git's own names another repository in the environment.
+    environment = {name: value for name, value in os.environ.items() if name[:4] != "GIT_"}
     try:
-        described = subprocess.run(  # nosec B607  # whichever git the user has
-            ["git", "describe", "--always", "--abbrev=40", "--exclude=*", "--dirty=-modified"],
-            cwd=paths.ROOT,
-            capture_output=True,
-            text=True,
-            check=True,
+        done = subprocess.run(  # nosec B607  # whichever git the user has
+            ["git", *arguments], cwd=paths.ROOT, env=environment, capture_output=True, check=True
         )
     except (OSError, subprocess.CalledProcessError):
-        return None
-    return described.stdout.strip() or None
+        return ""
+    return os.fsdecode(done.stdout).strip()
 
 
 def processor() -> str:

@@ -14,7 +14,7 @@ import numpy as np
 
 from analysis.project import paths
 from analysis.project.errors import UserError, nearest
-from analysis.project.files import sha256
+from analysis.project.files import sha256_of_text
 
 FOLDER = paths.STUDIES / "audits"
 COLUMNS = ("study", "reader", "index", "reading")
@@ -33,8 +33,8 @@ def digest(study: str) -> str:
 
 
 def contents(paths: Sequence[Path]) -> str:
-    """Return the name and the SHA-256 of each of some files, a line each."""
-    return "\n".join(f"{path.name} {sha256(path)}" for path in paths)
+    """Return the name and the SHA-256 of each of some texts, a line each."""
+    return "\n".join(f"{path.name} {sha256_of_text(path)}" for path in paths)
 
 
 def load(study: str, *, classes: Sequence[str], index: np.ndarray) -> dict[str, np.ndarray]:

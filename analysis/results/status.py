@@ -66,6 +66,8 @@ ANALYSES = {
     ),
 }
 TRAINING_VERSION = 2
+# Files whose line ends a version control system may change.
+_TEXTS = (".csv", ".tsv", ".txt")
 # The files that a network, or predictions in its place, come from.
 TRAINED_FROM = ("network.weights", "network.start", "predictions.file")
 # What a trained network depends on, what every analysis of it depends on, and what the evaluated
@@ -116,7 +118,7 @@ def contents(
 @lru_cache(maxsize=64)
 def _sha256(path: Path, size: int, modified: int) -> str:
     """Return the SHA-256 of a file, computed again only if its size or time has changed."""
-    return files.sha256(path)
+    return files.sha256_of_text(path) if path.suffix.lower() in _TEXTS else files.sha256(path)
 
 
 def training_digest(study: Study, recorded: Mapping[str, str] | None = None) -> str:
