@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 study_name = click.argument("name", metavar="STUDY")
 study_names = click.argument("names", nargs=-1, metavar="[STUDY]...")
-device = click.option("--device", help="cpu or cuda; chosen automatically if left out.")
+device = click.option("--device", help="Such as cpu, cuda:1 or mps; chosen automatically if left out.")
 data = click.option(
     "--data",
     type=click.Path(path_type=Path),

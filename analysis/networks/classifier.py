@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -16,6 +17,9 @@ from analysis.networks.timm_models import input_size
 from analysis.project.errors import UserError
 from analysis.project.foreign import reported
 from analysis.study import Network, Study
+
+# With the name of a kind alone, torch takes its current device.
+_PREFERRED = ("cuda", "mps", "cpu")
 
 __all__ = ["Architecture", "Classifier", "build", "choose_device", "input_size", "resize"]
 
@@ -162,7 +166,8 @@ def of_study(
 
 def built(architecture: Architecture, *, seed: int, pretrained: bool = False) -> Classifier:
     """Return a classifier on the CPU, as ``build`` does."""
-    with torch.random.fork_rng():
+    # Its states on other devices are left alone: to read one would take memory there.
+    with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         classifier = Classifier(architecture, pretrained=pretrained).cpu()
         check(classifier)
@@ -208,18 +213,28 @@ def check(classifier: Classifier, *, size: int | None = None, key: str = "networ
 
 
 def choose_device(name: str | None) -> torch.device:
-    """Return the named device or, without a name, a CUDA device if there is one, else the CPU.
+    """Return the named device or, without a name, the first of CUDA, MPS and CPU that works.
 
     Raises ``UserError`` for a device that this computer does not have.
     """
-    if name is None:
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-        torch.zeros(1, device=device).item()
-    except (RuntimeError, AssertionError):
-        raise UserError(f"There is no device {name[:100]!r} here; try --device cpu.") from None
-    return device
+    for each in _PREFERRED if name is None else (name,):
+        # What a driver or a build of torch lacks is told in many ways.
+        with suppress(RuntimeError, AssertionError, TypeError, AttributeError):
+            device = torch.device(each)
+            _compute(device)
+            return device
+    raise UserError(f"There is no device {str(name)[:100]!r} here; try --device cpu.")
+
+
+def _compute(device: torch.device) -> None:
+    """Do on a device what probes do: draw, resize, convolve and follow a gradient."""
+    generator = torch.Generator(device).manual_seed(0)
+    pixels = torch.rand(1, 3, 32, 32, generator=generator, device=device).requires_grad_()
+    weight = torch.ones(2, 3, 3, 3, device=device)
+    F.conv2d(resize(pixels, (16, 16)), weight).logsumexp(dim=1).sum().backward()
+    assert pixels.grad is not None
+    if not pixels.grad.isfinite().all().item():
+        raise RuntimeError("it does not compute")
 
 
 def _square(images: tuple[int, int] | None) -> int:

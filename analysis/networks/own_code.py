@@ -33,7 +33,7 @@ def make(network: Network, *, classes: int, channels: int, folder: Path) -> nn.M
     """
     name = network.model.removeprefix(_PYTHON)
     # What a module draws when it is first imported must not change what the function draws.
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(devices=[]):
         function = foreign.function(name, key="network.model", folder=folder)
     if isinstance(function, nn.Module):
         raise UserError(

@@ -166,4 +166,5 @@ def describe(device: torch.device) -> str:
     """Return the device in words, for the record."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
-    return provenance.processor()
+    own = "" if device.type == "cpu" else f", {device.type}"
+    return f"{provenance.processor()}{own}"

@@ -179,7 +179,8 @@ class Attacked(PyTorchClassifier):
 
 def art_classifier(classifier: Classifier, *, loss: nn.Module | None = None) -> Attacked:
     """Return ART's view of a classifier: pixels in [0, 1], and cross-entropy or another loss."""
-    return Attacked(
+    device = classifier.device
+    art = Attacked(
         model=classifier,
         # The sum: an image's gradient does not depend on how many are in its batch.
         loss=loss or nn.CrossEntropyLoss(reduction="sum"),
@@ -188,8 +189,12 @@ def art_classifier(classifier: Classifier, *, loss: nn.Module | None = None) -> 
         nb_classes=classifier.classes,
         clip_values=(0.0, 1.0),
         preprocessing=None,
-        device_type="gpu" if classifier.device.type == "cuda" else "cpu",
+        # Of all others it knows the current CUDA device alone, and moves the network there.
+        device_type="cpu",
     )
+    art._device = device
+    classifier.to(device)
+    return art
 
 
 def one_step(

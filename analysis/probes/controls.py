@@ -66,7 +66,7 @@ def _gradients(gradient: Tensor, clean: pd.DataFrame) -> pd.DataFrame:
             "index": clean["index"].to_numpy(),
             "label": label,
             "largest": flat.abs().amax(dim=1).cpu().numpy(),
-            "zero": (flat == 0).double().mean(dim=1).cpu().numpy(),
+            "zero": (flat == 0).cpu().double().mean(dim=1).numpy(),
             "margin": of_label - logits.max(axis=1),
         }
     )

@@ -101,7 +101,7 @@ def randomised(classifier: Classifier, images: Iterable[Batch], *, seed: int) ->
     # A stream of its own: from the run's seed itself come the values that its training began with.
     own = int(np.random.SeedSequence(seed).generate_state(1)[0])
     random = built(classifier.architecture, seed=own)
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(devices=[]):
         torch.manual_seed(own)
         kept = dict(random.named_parameters())
         for name, module in random.named_modules():

@@ -7,6 +7,7 @@ import torch
 from torch import nn
 from torchvision.transforms.v2 import functional as torchvision
 
+from analysis.networks import classifier as classifiers
 from analysis.networks.classifier import Classifier, build, choose_device, resize
 from analysis.project.errors import UserError
 from analysis.study import Network
@@ -91,3 +92,34 @@ def test_a_device_that_is_not_here_is_an_error() -> None:
     for name in ("nonsense", "cuda:99"):
         with pytest.raises(UserError, match=f"no device '{name}' here; try --device cpu"):
             choose_device(name)
+
+
+@pytest.mark.parametrize(
+    ("broken", "chosen"),
+    [((), "cuda"), (("cuda",), "mps"), (("cuda", "mps"), "cpu")],
+)
+def test_the_first_device_that_computes_is_chosen(
+    monkeypatch: pytest.MonkeyPatch, broken: tuple[str, ...], chosen: str
+) -> None:
+    def compute(device: torch.device) -> None:
+        if device.type in broken:
+            raise NotImplementedError("no kernel image is available")
+
+    monkeypatch.setattr(classifiers, "_compute", compute)
+    assert choose_device(None) == torch.device(chosen)
+    if broken:
+        with pytest.raises(UserError, match="no device"):
+            choose_device(broken[0])
+
+
+def test_making_a_network_reads_the_state_of_no_other_device(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def touched(*arguments: object) -> None:
+        raise AssertionError("another device")
+
+    # As on a computer with two GPUs.
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "get_rng_state", touched)
+    classifier()

@@ -242,3 +242,17 @@ def test_a_network_without_a_gradient_is_an_error_that_says_so(
     ):
         with pytest.raises(UserError, match=message):
             attacked()
+
+
+@pytest.mark.parametrize("name", ["cuda:1", "mps"])
+def test_attacks_stay_on_the_device_of_the_network(
+    learned: Classifier, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    own, moved = torch.device(name), []
+    # As on a computer with two GPUs, of which the first is the current one.
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
+    monkeypatch.setattr(Classifier, "device", own)
+    monkeypatch.setattr(nn.Module, "to", lambda self, device: moved.append(torch.device(device)))
+    art = art_classifier(learned)
+    assert art.device == moved[-1] == own and torch.device("cuda:0") not in moved
