@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 
 study_name = click.argument("name", metavar="STUDY")
 study_names = click.argument("names", nargs=-1, metavar="[STUDY]...")
-device = click.option("--device", help="Such as cpu, cuda:1 or mps; chosen automatically if left out.")
+device = click.option(
+    "--device", help="Such as cpu, cuda:1 or mps; chosen automatically if left out."
+)
 data = click.option(
     "--data",
     type=click.Path(path_type=Path),
@@ -117,9 +119,10 @@ def status(names: tuple[str, ...]) -> None:
         opened = Store.open(study.load(name))
         claims.of(opened.study)
         runs = opened.study.runs
-        done = sum(not opened.todo(run) for run in runs)
+        begun = [run for run in runs if run.name in {**opened.runs, **opened.problems}]
+        done = sum(not opened.todo(run) for run in begun)
         _say(f"{opened.study.name}: {done} of {len(runs)} runs done")
-        for each in runs:
+        for each in begun:
             state = opened.state(each)
             if set(state.values()) != {"missing"}:
                 steps = "  ".join(f"{step} {is_}" for step, is_ in state.items())
@@ -155,7 +158,6 @@ def verify(names: tuple[str, ...]) -> None:
             if names:
                 raise store.nothing_yet(opened.study.name)
             continue
-        store.check_folder(opened.folder)
         count = verification.check_all(opened)
         _say(f"{opened.study.name}: {count} files are whole and fit together")
 
@@ -216,7 +218,8 @@ def pictures(name: str, device: str | None, data: Path | None) -> None:
 
     found = study.load(name, data=data)
     derivation.judged(found, say=lambda line: None)
-    path = drawing.draw(found, data=data or paths.data(), device=device)
+    with study.named(found):
+        path = drawing.draw(found, data=data or paths.data(), device=device)
     _say(f"{paths.shown(path)}  {path.stat().st_size / 1e3:.0f} kB")
 
 
@@ -235,7 +238,8 @@ def audit(name: str, data: Path | None, out: Path | None) -> None:
 
     found = study.load(name, data=data)
     derivation.judged(found, say=lambda line: None)
-    path = page.write(found, data=data or paths.data(), out=out)
+    with study.named(found):
+        path = page.write(found, data=data or paths.data(), out=out)
     _say(f"{paths.shown(path)}  {path.stat().st_size / 1e3:.0f} kB")
 
 

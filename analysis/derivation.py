@@ -40,7 +40,7 @@ def derive(opened: Store, *, say: Callable[[str], None] = print) -> ClaimsRecord
     """Derive all that pages show from the complete repeats, unless that has been done.
 
     Returns nothing, and says so, if no repeat is complete. Raises ``UserError`` if their runs are
-    not valid.
+    not valid, or if one that was derived from before is damaged or stale now.
     """
     opened.sort()
     study, repeats = opened.study, opened.shown_repeats()
@@ -57,6 +57,8 @@ def derive(opened: Store, *, say: Callable[[str], None] = print) -> ClaimsRecord
     if before is not None and before.is_whole() and before.record.inputs == inputs:
         say(f"{study.name}: nothing to do.")
         return before.record
+    if before is not None and before.is_whole():
+        verification.check_nothing_lost(opened, before)
     runs = [run for names in repeats.values() for run in names]
     for run in runs:
         verification.check_run(opened, run)

@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from analysis import claims, derivation, predicted
+from analysis import study as studies
 from analysis.project import provenance
 from analysis.project.errors import UserError
 from analysis.results import pictures, status
 from analysis.results.records import Analysis, RunRecord, Training
 from analysis.results.store import Store, derived
-from analysis.study import Run, Study
+from analysis.study import Run, Study, resources
 
 if TYPE_CHECKING:
     import torch
@@ -69,8 +70,9 @@ def run(
     checkpoints, weights and results that are not valid.
     """
     claims.of(study)
+    resources.check(study)
     opened = Store.open(study)
-    with opened.locked():
+    with studies.named(study), opened.locked():
         # Opened again, as another process may have changed it before the lock was held.
         opened = Store.open(study)
         todo = [run for run in study.runs if opened.todo(run)]
@@ -103,6 +105,13 @@ def _do(
     study = opened.study
     images = sources.load(study, data)
     claims.of(study).check_classes(images.classes)
+    evaluated = images.positions(study.images.evaluate)
+    resources.check_images(
+        study,
+        images=len(evaluated),
+        groups=len(np.unique(images.units(evaluated))),
+        classes=len(images.classes),
+    )
     for note in images.notes:
         say(f"{study.name}: {note}")
     for record in opened.runs.values():

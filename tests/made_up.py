@@ -146,8 +146,15 @@ def controls(study: Study, rows: pd.DataFrame, *, seed: int) -> dict[str, pd.Dat
     gradients = rows[["index", "label"]].assign(largest=np.float32(0.1), zero=0.0)
     return {
         "controls": pd.concat(tables, ignore_index=True),
-        "gradients": gradients.assign(margin=np.float32(2)),
+        "gradients": gradients.assign(margin=_margin(rows)),
     }
+
+
+def _margin(rows: pd.DataFrame) -> np.ndarray:
+    logits, label = np.stack(rows["logits"].to_list()), rows["label"].to_numpy()
+    own = np.take_along_axis(logits, label[:, None], axis=1)[:, 0]
+    others = np.where(np.arange(logits.shape[1]) == label[:, None], -np.inf, logits)
+    return (own - others.max(axis=1)).astype(np.float32)
 
 
 def corruptions(study: Study, rows: pd.DataFrame, *, seed: int) -> dict[str, pd.DataFrame]:

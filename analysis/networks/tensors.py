@@ -37,7 +37,7 @@ def read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         tensors = safetensors.torch.load_file(path)
         if metadata["seal"] == _seal(digest(tensors), metadata["facts"]):
             return tensors, json.loads(metadata["facts"])
-    except (SafetensorError, OSError, KeyError, ValueError):
+    except (SafetensorError, OSError, KeyError, ValueError, RecursionError):
         pass
     raise unusable(path, "is truncated or altered")
 

@@ -21,6 +21,14 @@ from analysis.study.sections import PRETRAINED
 
 # A hub that takes longer to answer is as good as none.
 _SECONDS = 5
+# Arguments of timm that other keys of a study, or its images, decide.
+_SAID_ELSEWHERE = {
+    "checkpoint_path": "is for this project: give a file of weights as network.weights",
+    "pretrained": "is for this project: say network.weights = 'pretrained'",
+    "num_classes": "follows from the images",
+    "in_chans": "follows from the images",
+    "model_name": "is network.model",
+}
 
 
 def input_size(model: str) -> int:
@@ -51,9 +59,12 @@ def make(
     """
     model, arguments = network.model, dict[str, Any](network.arguments)
     _check_name(model)
-    if "checkpoint_path" in arguments:
-        raise UserError("network.arguments: give a file of weights as network.weights.")
-    size = network.size or arguments.get("img_size")
+    for name in _SAID_ELSEWHERE.keys() & arguments.keys():
+        raise UserError(f"network.arguments: {name!r} {_SAID_ELSEWHERE[name]}.")
+    given = arguments.get("img_size")
+    if given is not None and (type(given) is not int or network.size not in (None, given)):
+        raise UserError(f"network.arguments: img_size is {given!r}; give it as network.size.")
+    size = network.size or given
     if size is None and timm.is_model(model):
         size = input_size(model)
     if size is not None and timm.is_model(model) and size != _input_side(model):

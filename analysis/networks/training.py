@@ -14,8 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 import torch.nn.functional as F
+from pandera.errors import SchemaError, SchemaErrors
 from timm.scheduler import CosineLRScheduler
 from timm.utils import ModelEmaV3
 from torch import Tensor
@@ -26,6 +28,7 @@ from analysis.networks.augmentation import augment
 from analysis.networks.classifier import Classifier, check, of_study
 from analysis.project.errors import UserError
 from analysis.project.foreign import reported
+from analysis.results.schemas import RUN_TABLES
 from analysis.results.status import training_digest
 from analysis.study import Run, Study, Training
 from analysis.study.sections import PRETRAINED
@@ -134,12 +137,29 @@ def _continued(state: _State, checkpoint: Path, identity: dict[str, Any]) -> lis
     if identity.items() <= facts.items():
         try:
             state.take_up(saved)
+            history = facts["history"]
+            if len(checked(history)) > len(state.settings.sizes):
+                raise ValueError("too many epochs")
         # Another version of timm may build another network from the same recipe.
         except (KeyError, RuntimeError):
             raise tensors.unusable(checkpoint, "does not fit the study's network") from None
-        return facts["history"]
+        except ValueError:
+            raise tensors.unusable(checkpoint, "has no history of this training") from None
+        return history
     reason = f"is not of run {identity['run']} of {identity['study']} with this recipe"
     raise tensors.unusable(checkpoint, reason)
+
+
+def checked(history: Any) -> pd.DataFrame:
+    """Return a history as a table. Raises ``ValueError`` for what is none."""
+    try:
+        table = pd.DataFrame(history)
+        RUN_TABLES["history"].validate(table)
+    except (SchemaError, SchemaErrors, TypeError, AttributeError) as error:
+        raise ValueError("it is no history") from error
+    if table["epoch"].tolist() != list(range(1, len(table) + 1)):
+        raise ValueError("its epochs are not one after the other")
+    return table
 
 
 class _State:

@@ -18,6 +18,7 @@ from analysis.networks.classifier import Classifier, check, of_study
 from analysis.networks.tensors import digest as tensors_digest
 from analysis.project import files, paths, provenance
 from analysis.project.errors import UserError
+from analysis.results.records import Training
 from analysis.results.status import training_digest
 from analysis.study import Run, Study
 from analysis.study.sections import PRETRAINED
@@ -114,8 +115,12 @@ def read(
     except RuntimeError:
         reason = "has weights of another architecture than the study's"
         raise tensors.unusable(place, reason) from None
-    history = pd.DataFrame(recorded["history"])
-    return Trained(classifier.eval().requires_grad_(False), history, recorded["facts"], digest)
+    try:
+        history, facts = training.checked(recorded["history"]), recorded["facts"]
+        Training(digest=digest, weights=digest, history=None, **facts)
+    except (KeyError, TypeError, ValueError):
+        raise tensors.unusable(place, "has no history and facts of a training") from None
+    return Trained(classifier.eval().requires_grad_(False), history, facts, digest)
 
 
 def given(

@@ -1,32 +1,41 @@
 """The JSON files of the results: ``run.json`` in each run's folder, and ``claims.json``.
 
-Each is sealed: it holds the SHA-256 of its own content, so that damage to it is found. That is no
-protection against forgery, which would only have to write another seal.
+Each is sealed (see ``analysis.results.sealed``).
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
+from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, ValidationError
+from pydantic import AfterValidator, Field
 
-from analysis.project import files
 from analysis.project.errors import UserError
-from analysis.project.forms import Section, problem
+from analysis.project.forms import Section
 from analysis.project.paths import shown
 from analysis.results.schemas import ALL
+from analysis.results.sealed import Broken, Sealed
 from analysis.study import NAME, Study
 
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-Moment = Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00$")]
 Version = Annotated[str, Field(pattern=r"^[0-9A-Za-z.+!_-]{1,40}$")]
 Package = Annotated[str, Field(pattern=r"^[0-9A-Za-z._-]{1,60}$")]
 Revision = Annotated[str, Field(pattern=r"^[0-9a-f]{7,64}(-modified)?$")] | None
 Device = Annotated[str, Field(min_length=1, max_length=120)]
 ClassName = Annotated[str, Field(min_length=1, max_length=200)]
+
+
+def _moment(text: str) -> str:
+    datetime.fromisoformat(text)
+    return text
+
+
+Moment = Annotated[
+    str,
+    Field(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00$"),
+    AfterValidator(_moment),
+]
 
 
 def _distinct(names: tuple[str, ...]) -> tuple[str, ...]:
@@ -46,52 +55,6 @@ def _plain_name(name: str) -> str:
 Classes = Annotated[
     tuple[ClassName, ...], Field(min_length=2, max_length=1000), AfterValidator(_distinct)
 ]
-
-
-class Broken(Exception):
-    """What is wrong with a file, as the rest of a sentence that begins with its name."""
-
-
-class Sealed(Section, ser_json_inf_nan="strings"):
-    """A record that is stored with the SHA-256 of its content."""
-
-    def sealed(self) -> bytes:
-        """Return the content of the file."""
-        content = json.loads(self.model_dump_json())
-        return _file({"sha256": _seal(content), **content})
-
-    def write(self, path: Path) -> None:
-        """Write the record, whole or not at all."""
-        with files.written_whole(path) as temporary:
-            temporary.write_bytes(self.sealed())
-
-    @classmethod
-    def read(cls, path: Path) -> Self:
-        """Return the record in a file. Raises ``Broken``."""
-        try:
-            written = path.read_bytes()
-            content = json.loads(written)
-            # The seal covers the content; white space is compared as well.
-            same = written == _file(content)
-            seal = content.pop("sha256")
-        except FileNotFoundError:
-            raise Broken("is missing") from None
-        except (ValueError, RecursionError, AttributeError, KeyError, TypeError):
-            raise Broken("is truncated or altered: it is not a sealed record") from None
-        if not same or seal != _seal(content):
-            raise Broken("is truncated or altered: its content does not match its SHA-256")
-        try:
-            return cls.model_validate_json(json.dumps(content))
-        except ValidationError as error:
-            raise Broken(f"is not valid: {problem(error, cls).rstrip('.')}") from None
-
-
-def _file(content: dict[str, Any]) -> bytes:
-    return (json.dumps(content, indent=1) + "\n").encode()
-
-
-def _seal(content: dict[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 class TableEntry(Section):
@@ -114,7 +77,7 @@ class Provenance(Section):
     packages: dict[Package, Version]
     revision: Revision
     finished: Moment
-    seconds: Annotated[float, Field(ge=0)]
+    seconds: Annotated[float, Field(ge=0, le=1e9)]
 
 
 class Training(Provenance):
@@ -125,17 +88,17 @@ class Training(Provenance):
     """
 
     weights: Digest | None
-    training_images: Annotated[int, Field(ge=0)]
+    training_images: Annotated[int, Field(ge=0, lt=2**31)]
     history: TableEntry | None
 
 
 class Input(Section):
     """What a network takes: square images of ``size`` pixels, normalised in [0, 1] pixel units."""
 
-    size: Annotated[int, Field(ge=1)]
-    channels: Annotated[int, Field(ge=1)]
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
+    size: Annotated[int, Field(ge=1, le=4096)]
+    channels: Annotated[int, Field(ge=1, le=1000)]
+    mean: Annotated[tuple[float, ...], Field(max_length=1000)]
+    std: Annotated[tuple[float, ...], Field(max_length=1000)]
 
 
 class Analysis(Provenance):

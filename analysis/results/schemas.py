@@ -93,7 +93,7 @@ RUN_TABLES: dict[str, pa.DataFrameSchema] = {
         {
             "epoch": count("epoch, from 1", 1),
             "train_loss": number("mean cross-entropy over the epoch's batches"),
-            "learning_rate": number("learning rate of the last batch"),
+            "learning_rate": number("learning rate of the last batch", AT_LEAST_0),
             "seconds": number("duration of the epoch in seconds", AT_LEAST_0),
         },
         unique=["epoch"],

@@ -14,8 +14,10 @@ from pandera.errors import SchemaError, SchemaErrors
 from analysis.project import files
 from analysis.results.records import Broken, TableEntry
 
-# No table is larger when it is unpacked; a smaller file that claims to be is refused.
-_LARGEST = 4 << 30
+# No table is larger when it is unpacked, in bytes and in rows, however small its file.
+_LARGEST, _ROWS = 2 << 30, 50_000_000
+# Rows that are unpacked at a time, so that it ends before memory does.
+_BATCH = 1 << 14
 
 
 def write(
@@ -47,30 +49,42 @@ def write(
 
 def read(folder: Path, entry: TableEntry, schema: pandera.DataFrameSchema) -> pd.DataFrame:
     """Return the content of a table. Raises ``Broken`` if it is missing, altered or not valid."""
-    path = folder / entry.file
     check(folder, entry)
     try:
-        file = pq.ParquetFile(path)
-        groups = (file.metadata.row_group(n).total_byte_size for n in range(file.num_row_groups))
-        if sum(groups) > _LARGEST:
-            raise Broken(f"would take more than {_LARGEST >> 30} GB when unpacked")
-        table = file.read().to_pandas()
+        table = _unpacked(folder / entry.file, entry.rows).to_pandas()
         schema.validate(table)
     # A page of Parquet that cannot be decoded is an OSError.
     except (pa.ArrowException, OSError, SchemaError, SchemaErrors, KeyError, TypeError) as error:
         raise Broken(f"does not fit its schema: {_reason(error)}") from None
-    if len(table) != entry.rows:
-        raise Broken(f"has {len(table)} rows, not {entry.rows}")
     return table
+
+
+def _unpacked(path: Path, rows: int) -> pa.Table:
+    """Return the content of a Parquet file. Raises ``Broken`` if it is larger than tables are."""
+    file = pq.ParquetFile(path)
+    if file.metadata.num_rows != rows:
+        raise Broken(f"has {file.metadata.num_rows} rows, not {rows}")
+    groups = (file.metadata.row_group(n).total_byte_size for n in range(file.num_row_groups))
+    size = _LARGEST + 1 if sum(groups) > _LARGEST or rows > _ROWS else 0
+    batches = []
+    # What a file says of itself may be less than there is: one text may be repeated in every row.
+    for batch in file.iter_batches(_BATCH) if not size else ():
+        size += batch.nbytes
+        if size > _LARGEST:
+            break
+        batches.append(batch)
+    if size > _LARGEST:
+        raise Broken(f"would take more than {_LARGEST >> 30} GB when unpacked")
+    return pa.Table.from_batches(batches, file.schema_arrow)
 
 
 def check(folder: Path, entry: TableEntry) -> None:
     """Raise ``Broken`` unless the file has the recorded content."""
-    try:
-        if files.sha256(folder / entry.file) == entry.sha256:
-            return
-    except FileNotFoundError:
-        raise Broken("is missing") from None
+    path = folder / entry.file
+    if not path.is_file():
+        raise Broken("is not a file" if path.exists() else "is missing")
+    if files.sha256(path) == entry.sha256:
+        return
     raise Broken("is truncated or altered: its content does not match its SHA-256")
 
 

@@ -1,6 +1,6 @@
 """The form of a study: a TOML file, read into one validated, frozen object."""
 
-from analysis.study.reading import load, names
+from analysis.study.reading import load, named, names
 from analysis.study.sections import (
     NAME,
     Attacks,
@@ -41,5 +41,6 @@ __all__ = [
     "Study",
     "Training",
     "load",
+    "named",
     "names",
 ]

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +19,8 @@ from analysis.study.study import Study
 
 # A study file is written by a person; a larger file is not one.
 _LARGEST_FILE = 1_000_000
+# How an error about a key begins, such as "network.size:".
+_KEY = re.compile(rf"({'|'.join(Study.model_fields)})(\.\w+)*:")
 
 
 def names() -> list[str]:
@@ -64,6 +69,17 @@ def read(text: str, *, name: str, folder: Path) -> Study:
         raise UserError(f"{name}.toml: {problem(error, Study)}") from None
     study._folder = folder
     return study
+
+
+@contextmanager
+def named(study: Study) -> Iterator[None]:
+    """Let an error about a key of a study begin with the name of its file."""
+    try:
+        yield
+    except UserError as error:
+        if _KEY.match(str(error)):
+            raise UserError(f"{study.name}.toml: {error}") from error
+        raise
 
 
 def _text(path: Path) -> str:

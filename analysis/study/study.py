@@ -39,6 +39,10 @@ _NO_RESULT = {
 }
 
 
+# More than any machine trains, and few enough to list in a second.
+_MOST_RUNS, _MOST_EPOCHS = 50_000, 100_000
+
+
 @dataclass(frozen=True)
 class Run:
     """One network: a (repeat, fold) pair with its own seed."""
@@ -102,6 +106,10 @@ class Study(Section):
 
     @model_validator(mode="after")
     def _sections_fit_together(self) -> Self:
+        if self.repeats * self.images.folds > _MOST_RUNS:
+            raise ValueError(f"repeats: more than {_MOST_RUNS:,} repeats times folds")
+        if self.epochs > _MOST_EPOCHS:
+            raise ValueError(f"training.stages: more than {_MOST_EPOCHS:,} epochs in all")
         alone = self.predictions is not None
         if alone == (self.network is not None):
             raise ValueError("a study has either [network] or [predictions]")
@@ -124,7 +132,7 @@ class Study(Section):
     @property
     def epochs(self) -> int:
         """Return how many epochs a run is trained for."""
-        return len(self.training.sizes) if self.training else 0
+        return sum(stage.epochs for stage in self.training.stages) if self.training else 0
 
     @property
     def runs(self) -> tuple[Run, ...]:

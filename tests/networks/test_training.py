@@ -87,6 +87,29 @@ def test_a_stopped_run_ends_in_the_same_weights(digits: Images, tmp_path: Path, 
         assert [file.name for file in path.iterdir()] == ["checkpoint"]
 
 
+ROW = {"epoch": 1, "train_loss": 1.0, "learning_rate": 0.1, "seconds": 2.0}
+
+
+@pytest.mark.parametrize(
+    "history",
+    [
+        "odd",
+        None,
+        [1, 2],
+        {"epoch": 1},
+        [ROW | {"odd": 1}],
+        [ROW | {"epoch": 7}],
+        [ROW | {"train_loss": None}],
+        [ROW | {"train_loss": "x"}],
+        [ROW, ROW],
+    ],
+)
+def test_what_is_no_history_of_a_training(history: object) -> None:
+    assert len(training.checked([ROW, ROW | {"epoch": 2}])) == 2
+    with pytest.raises(ValueError):
+        training.checked(history)
+
+
 @pytest.mark.parametrize(
     ("problem", "message"),
     [
@@ -95,6 +118,7 @@ def test_a_stopped_run_ends_in_the_same_weights(digits: Images, tmp_path: Path, 
         ("run", "is not of run r0f0 of small"),
         ("parts", "does not fit the study's network"),
         ("shapes", "does not fit the study's network"),
+        ("history", "has no history of this training"),
     ],
 )
 def test_a_checkpoint_that_does_not_fit_is_refused_in_two_lines(
@@ -112,6 +136,8 @@ def test_a_checkpoint_that_does_not_fit_is_refused_in_two_lines(
         saved.popitem()
     elif problem == "shapes":
         saved["classifier/network.fc.weight"] = torch.zeros(7, 3)
+    elif problem == "history":
+        facts["history"] = [facts["history"][0] | {"epoch": number} for number in range(1, 9)]
     tensors.write(path, saved, facts)
     if problem == "damaged":
         path.write_bytes(path.read_bytes()[:-1])

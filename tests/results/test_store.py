@@ -28,6 +28,7 @@ from analysis.study import Study
 from tests.made_up import STUDY, add_run, filled, history, made_up_study
 
 # What the study of these tests asks for.
+RUNS = ("r0f0", "r0f1", "r1f0", "r1f1")
 MEASURED = {name: kind for name, kind in ANALYSES.items() if name != "corruptions"}
 
 
@@ -285,10 +286,10 @@ def test_runs_of_different_images_are_not_put_together(folder: Path) -> None:
 
 def test_a_stranger_in_the_folder_is_named(folder: Path) -> None:
     opened = filled(made_up_study(folder))
-    stores.check_folder(opened.folder)
+    stores.check_folder(opened.folder, asked=RUNS)
     (opened.folder / "notes.txt").write_text("mine")
     with pytest.raises(UserError, match=r"notes\.txt does not belong"):
-        stores.check_folder(opened.folder)
+        stores.check_folder(opened.folder, asked=RUNS)
 
 
 def test_what_a_study_no_longer_asks_for_is_kept_aside(folder: Path) -> None:
@@ -298,7 +299,7 @@ def test_what_a_study_no_longer_asks_for_is_kept_aside(folder: Path) -> None:
     assert (kept / RUN).read_bytes() == before
     assert kept.parent.name == stores.SUPERSEDED
     assert opened.set_aside(opened.study.runs[0]) == str(kept)
-    stores.check_folder(opened.folder)
+    stores.check_folder(opened.folder, asked=RUNS)
 
 
 # ------------------------------------------------------------------------------ killed

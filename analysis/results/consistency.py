@@ -1,0 +1,200 @@
+"""What the tables of a run must have in common with one another and with their study."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+import pandas as pd
+
+from analysis.results.schemas import (
+    ALTERED,
+    FGSM,
+    FGSM_NATIVE,
+    PGD,
+    PGD_MARGIN,
+    PGD_RANDOM,
+    RANDOM,
+    RANDOM_SIGN,
+    TRAINED,
+)
+from analysis.study import Attacks, Study
+
+Tables = dict[str, pd.DataFrame]
+
+# Of numbers that follow from others, which another processor may round in another way.
+_ROUNDING = 1e-3
+_LONGEST_TEXT, _LARGEST_IMAGE = 5000, 100_000
+_OF_IMAGES = ("maps", "attacks", "controls", "gradients", "corruptions")
+
+
+def problems(study: Study, tables: Tables, *, classes: int) -> Iterable[str]:
+    """Yield what is wrong with the tables of a run, a sentence each without its full stop."""
+    training = len(tables.get("history", ()))
+    if training != study.epochs:
+        yield f"its training has {training} epochs, not {study.epochs}"
+    for name, table in tables.items():
+        yield from _values(table, name, classes)
+    if "predictions" not in tables:
+        return
+    predictions = tables["predictions"]
+    if predictions.empty:
+        yield "predictions is empty"
+        return
+    # Others are compared with these.
+    if wrong := list(_logits(predictions, "predictions", classes)):
+        yield from wrong
+        return
+    by_index = predictions.set_index("index")
+    for name in set(tables) & {*_OF_IMAGES}:
+        rows = tables[name]
+        labels = by_index["label"].reindex(rows["index"])
+        if labels.isna().any() or (labels.to_numpy() != rows["label"].to_numpy()).any():
+            yield f"{name} has images or labels that predictions does not have"
+            return
+    for name in set(tables) & {"attributes", "duplicates"}:
+        if not set(tables[name]["index"]) <= set(by_index.index):
+            yield f"{name} has images that predictions does not have"
+        elif (
+            name == "attributes"
+            and study.network
+            and set(by_index.index) - {*tables[name]["index"]}
+        ):
+            yield "attributes has not every image"
+    if study.attacks and "attacks" in tables:
+        yield from _attacks(study.attacks, tables, by_index, classes)
+    if study.attacks and "controls" in tables:
+        yield from _controls(study.attacks, tables, by_index, classes)
+    if "maps" in tables:
+        yield from _maps(study, tables, by_index)
+
+
+def _values(table: pd.DataFrame, name: str, classes: int) -> Iterable[str]:
+    """Yield what no table may have."""
+    for column in {"label", "predicted", "target"} & set(table):
+        if len(table) and table[column].max() >= classes:
+            yield f"{name} has a {column} beyond the {classes} classes"
+    for column in table.select_dtypes("float"):
+        if np.isinf(table[column]).any():
+            yield f"{name} has an infinite {column}"
+    for column in table.select_dtypes("str"):
+        if len(table) and table[column].str.len().max() > _LONGEST_TEXT:
+            yield f"{name} has a {column} of more than {_LONGEST_TEXT:,} letters"
+    if "confidence" in table and (table["confidence"] < 1 / classes - _ROUNDING).any():
+        yield f"{name} has a confidence below one in {classes}"
+
+
+def _logits(table: pd.DataFrame, name: str, classes: int) -> Iterable[str]:
+    if (table["logits"].map(len) != classes).any():
+        yield f"{name} has logits of another number of classes than {classes}"
+        return
+    logits = np.stack(table["logits"].to_list()).astype(np.float64)
+    if (logits.argmax(axis=1) != table["predicted"].to_numpy()).any():
+        yield f"{name} has a predicted class without the largest logit"
+    confidence = 1 / np.exp(logits - logits.max(axis=1, keepdims=True)).sum(axis=1)
+    if np.abs(confidence - table["confidence"].to_numpy()).max() > _ROUNDING:
+        yield f"{name} has a confidence that is not that of its logits"
+
+
+def _kept(table: pd.DataFrame, where: pd.Series, name: str, classes: int) -> Iterable[str]:
+    """Yield what is wrong with logits that are kept in some rows alone."""
+    kept = table["logits"].notna()
+    if (kept != where).any():
+        yield f"{name} has not the logits that are to be kept"
+    elif kept.any():
+        yield from _logits(table[kept], name, classes)
+
+
+def _attacks(
+    settings: Attacks, tables: Tables, by_index: pd.DataFrame, classes: int
+) -> Iterable[str]:
+    table, images = tables["attacks"], len(by_index)
+    swept = sorted({*settings.epsilons, settings.logits_epsilon})
+    # The sizes that there may be, and those that there must be.
+    expected: dict[str, tuple[Iterable[float], Iterable[float]]] = {
+        FGSM: (swept, settings.epsilons),
+        RANDOM_SIGN: (settings.epsilons, settings.epsilons),
+        FGSM_NATIVE: (settings.native_epsilons, settings.native_epsilons),
+        PGD: (settings.sample_epsilons, settings.sample_epsilons),
+    }
+    for attack, (allowed, needed) in expected.items():
+        rows = table[table["attack"] == attack]
+        sizes = set(rows["epsilon"])
+        # A fold may have no part of the sample.
+        if not set(needed) <= sizes <= set(allowed) and not (attack == PGD and rows.empty):
+            yield f"attacks has other sizes for {attack} than the study"
+        if attack != PGD and (rows.groupby("epsilon").size() != images).any():
+            yield f"attacks has not every image for {attack}"
+    if not set(table["attack"]) <= set(expected):
+        yield "attacks has other attacks than the study"
+    still = table[table["epsilon"] == 0]
+    for column in ("predicted", "confidence"):
+        if (still[column].to_numpy() != by_index[column].reindex(still["index"]).to_numpy()).any():
+            yield f"attacks has another {column} for images that are not moved than predictions"
+    at = (table["attack"] == FGSM) & (table["epsilon"] == settings.logits_epsilon)
+    yield from _kept(table, at, "attacks", classes)
+    changes = tables["perturbations"]
+    if not set(changes["epsilon"]) <= set(settings.sample_epsilons):
+        yield "perturbations has other sizes than the study"
+    if changes.empty != (table["attack"] != PGD).all():
+        yield "perturbations is not of the sample that attacks has"
+    if (changes["resolution"] > _LARGEST_IMAGE).any():
+        yield "perturbations has a resolution that no image has"
+    if (changes["images"] > images).any():
+        yield "perturbations has more images than predictions"
+
+
+def _controls(
+    settings: Attacks, tables: Tables, by_index: pd.DataFrame, classes: int
+) -> Iterable[str]:
+    table, gradients = tables["controls"], tables["gradients"]
+    if set(table["epsilon"]) != {settings.logits_epsilon}:
+        yield "controls has another size than the study"
+    if not set(table["attack"]) <= {PGD, PGD_RANDOM, PGD_MARGIN}:
+        yield "controls has other attacks than the study"
+    by_attack = {attack: set(rows["index"]) for attack, rows in table.groupby("attack")}
+    if by_attack.get(PGD) != set(by_index.index):
+        yield "controls has not every image for pgd"
+    attacks = tables.get("attacks")
+    for attack in (PGD_RANDOM, PGD_MARGIN) if attacks is not None else ():
+        if by_attack.get(attack, set()) != set(attacks[attacks["attack"] == PGD]["index"]):
+            yield f"controls has another sample for {attack} than attacks"
+    yield from _kept(table, table["attack"] == PGD, "controls", classes)
+    if len(gradients) != len(by_index):
+        yield "gradients has not every image"
+        return
+    rows = by_index.loc[gradients["index"]]
+    logits = np.stack(rows["logits"].to_list())
+    own = np.arange(len(rows)), rows["label"].to_numpy()
+    of_label = logits[own]
+    logits[own] = -np.inf
+    if not np.allclose(of_label - logits.max(axis=1), gradients["margin"], atol=_ROUNDING):
+        yield "gradients has a margin that is not that of the logits"
+
+
+def _maps(study: Study, tables: Tables, by_index: pd.DataFrame) -> Iterable[str]:
+    # Without layers in the study the network's own choice counts.
+    table, means = tables["maps"], tables["mean_maps"]
+    named = study.maps.layers if study.maps else ()
+    layers = set(named or table["layer"])
+    sizes = table.groupby(["layer", "weights"]).size()
+    wanted, altered = (
+        {(layer, weights) for layer in layers for weights in each}
+        for each in ((TRAINED, RANDOM), ALTERED)
+    )
+    if not wanted <= set(sizes.index) <= wanted | altered:
+        yield "maps has other layers than the study"
+    elif (sizes[list(wanted)] != len(by_index)).any():
+        yield "maps has not every image"
+    if (table["target"].to_numpy() != by_index["predicted"].reindex(table["index"])).any():
+        yield "maps explains another class than the predicted one"
+    if not set(means["layer"]) <= layers:
+        yield "mean_maps has other layers than the study"
+    if (means["images"] > len(by_index)).any():
+        yield "mean_maps has more images than predictions"
+    for _, cells in means.groupby(["layer", "label"]):
+        # Each cell once, and all of them the whole.
+        count = (cells["row"].max() + 1) * (cells["column"].max() + 1)
+        if count != len(cells) or abs(cells["value"].sum() - 1) > _ROUNDING:
+            yield "mean_maps has a map that is not whole"
+            return
