@@ -118,7 +118,7 @@ def _place(name: str) -> Path:
         )
     path = path if own else paths.STUDIES / f"{name}.toml"
     for place in (path, _profile(path)):
-        if place.exists() or path.stem in names():
+        if place.exists() or path.stem.casefold() in map(str.casefold, names()):
             raise UserError(
                 f"{paths.shown(place)} exists.\nChoose another name, or edit that file."
             )

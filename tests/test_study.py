@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
+import psutil
 import pytest
 
 from analysis import claims, study
 from analysis.project import paths
 from analysis.project.errors import UserError, nearest
 from analysis.results import status
-from analysis.study import Study
+from analysis.study import Study, resources
 from tests.playground import TINY
 
 Read = Callable[..., Study]
@@ -57,7 +59,9 @@ def test_a_name_is_never_a_path(name: str) -> None:
     assert len(str(error.value)) < 300
 
 
-@pytest.mark.parametrize("name", ["con", "NUL", "lpt1.x", "-x", ".hidden", "a b", "x" * 70, "é"])
+@pytest.mark.parametrize(
+    "name", ["con", "NUL", "lpt1.x", "-x", ".hidden", "a b", "x" * 70, "é", "a.", "COM1"]
+)
 def test_a_file_needs_a_plain_name_on_every_system(read: Read, name: str) -> None:
     with pytest.raises(UserError, match="plain name"):
         read(name=name)
@@ -69,8 +73,9 @@ def test_the_name_of_the_file_is_the_only_one(read: Read) -> None:
 
 
 def test_a_namesake_of_a_study_of_the_project_is_refused(read: Read) -> None:
-    with pytest.raises(UserError, match="has the name of one of the project's studies"):
-        read(name="demo")
+    for name in ("demo", "Demo", "SVHN-subset"):
+        with pytest.raises(UserError, match="has the name of one of the project's studies"):
+            read(name=name)
     assert study.load(paths.STUDIES / "demo.toml").name == "demo"
 
 
@@ -100,6 +105,7 @@ def test_an_unknown_key_is_answered_with_the_nearest(
         ("seed = 3", "seed = 10000000000000000000000", "seed"),
         ("repeats = 2", "repeats = 1000000", "repeats"),
         ("show = true", "folds = 100000", "images.folds"),
+        ("repeats = 2", "repeats = 10001", "repeats"),
         ("train = 160", "train = true", "images.draw.train"),
         ("train = 160", "train = 99999999999", "images.draw.train"),
         ('"streetdigits"', '"streetdigit"', "images.source"),
@@ -128,6 +134,49 @@ def test_a_value_out_of_range_is_named_in_one_short_line(
     message = str(error.value)
     assert message.startswith(f"tiny.toml: {key}:") and len(message) < 300
     assert len(message.splitlines()) == 1
+
+
+def test_numbers_that_are_too_many_together(read: Read) -> None:
+    many = "repeats = 2", "repeats = 10000"
+    assert len(read(*many).runs) == 10_000
+    with pytest.raises(UserError, match=r"tiny\.toml: .*more than 50,000 repeats times folds"):
+        read(
+            'repeats = 2\nimages = { source = "streetdigits", ',
+            'repeats = 51\nimages = { source = "streetdigits", folds = 1000, ',
+        )
+    with pytest.raises(UserError, match=r"tiny\.toml: .*more than 100,000 epochs"):
+        read("size = 32, epochs = 1", "size = 32, epochs = 100000")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "key"),
+    [
+        ("train = 160", "train = 10000000", "images.draw"),
+        ("size = 64 }\nmaps", "size = 4096 }\nmaps", "network.size"),
+        ("batch_size = 32", "batch_size = 65536", "training.batch_size"),
+    ],
+)
+def test_more_than_the_memory_is_refused_before_any_work(
+    read: Read, monkeypatch: pytest.MonkeyPatch, old: str, new: str, key: str
+) -> None:
+    free = 4_000_000_000
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=free))
+    resources.check(read())
+    resources.check_images(read(), images=10_000, groups=10_000, classes=10)
+    with pytest.raises(UserError, match=rf"tiny\.toml: {key}: this needs more than [\d.,]+ GB"):
+        resources.check(read(old, new))
+
+
+@pytest.mark.parametrize(
+    ("images", "classes", "key"),
+    [(1_000_000, 1000, "images"), (9_000_000, 2, "bootstrap.resamples")],
+)
+def test_what_many_images_need_is_compared_with_the_memory(
+    read: Read, monkeypatch: pytest.MonkeyPatch, images: int, classes: int, key: str
+) -> None:
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=3 * 10**9))
+    with pytest.raises(UserError, match=rf"tiny\.toml: {key}: this needs more than"):
+        resources.check_images(read(), images=images, groups=images, classes=classes)
 
 
 @pytest.mark.parametrize(

@@ -45,7 +45,9 @@ def load(name: str | Path, *, data: Path | None = None) -> Study:
     if not known:
         likely = nearest(str(name)[:100], names())
         raise UserError(f"There is no study {str(name)[:100]!r}; the nearest is {likely!r}.")
-    if path.stem in names() and path.resolve() != (paths.STUDIES / path.name).resolve():
+    # Also if only a file system that knows no capitals would take them for one.
+    same = [own for own in names() if own.casefold() == path.stem.casefold()]
+    if same and path.resolve() != (paths.STUDIES / f"{same[0]}.toml").resolve():
         raise UserError(
             f"{path} has the name of one of the project's studies, whose results it would share.\n"
             "Give the file another name."

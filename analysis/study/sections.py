@@ -10,7 +10,9 @@ from pydantic import AfterValidator, Field, Strict, field_validator, model_valid
 from analysis.project.forms import Section
 
 # A name becomes a folder on any system, so it is plain and none of those that Windows keeps.
-NAME = re.compile(r"(?!(?:con|prn|aux|nul|com\d|lpt\d)(?:\.|$))[a-z0-9][a-z0-9_.-]{0,63}", re.I)
+NAME = re.compile(
+    r"(?!(?:con|prn|aux|nul|com\d|lpt\d)(?:\.|$))[a-z0-9][a-z0-9_.-]{0,63}(?<!\.)", re.IGNORECASE
+)
 # What a network's weights are, unless a file has them.
 TRAIN, PRETRAINED = "train", "pretrained"
 
