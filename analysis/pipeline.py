@@ -109,7 +109,7 @@ def _do(
     resources.check_images(
         study,
         images=len(evaluated),
-        groups=len(np.unique(images.units(evaluated))),
+        groups=len(set(images.units(evaluated))),
         classes=len(images.classes),
     )
     for note in images.notes:
