@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -34,8 +34,8 @@ from analysis.results.schemas import RUN_TABLES
 from analysis.study import Run, Study, names
 
 RUN, CLAIMS, LOCK, SUPERSEDED = "run.json", "claims.json", ".lock", "superseded"
-_RUN_NAME = re.compile(r"r(0|[1-9]\d*)f(0|[1-9]\d*)")
-_TABLE_FILE = re.compile(r"[a-z_]+-[0-9a-f]{12}\.parquet")
+RUN_NAME = re.compile(r"r(0|[1-9]\d*)f(0|[1-9]\d*)")
+TABLE_FILE = re.compile(r"[a-z_]+-[0-9a-f]{12}\.parquet")
 
 
 @dataclass
@@ -244,7 +244,7 @@ class Store:
 def _remove_unlisted(folder: Path, listed: set[str]) -> None:
     """Remove tables that no record lists any more, and what interrupted writers left."""
     for path in folder.iterdir():
-        replaced = _TABLE_FILE.fullmatch(path.name) and path.name not in listed
+        replaced = TABLE_FILE.fullmatch(path.name) and path.name not in listed
         if path.is_file() and (replaced or path.name.startswith(files.TEMPORARY)):
             path.unlink()
 
@@ -322,37 +322,3 @@ def derived_if_any(name: str) -> Derived | None:
     except Broken as reason:
         raise damaged(path, reason, study=name) from None
     return Derived(path.parent, record)
-
-
-def check_folder(folder: Path, *, asked: Collection[str]) -> None:
-    """Raise ``UserError`` for an entry of a study's folder that does not belong to its results.
-
-    ``asked`` are the names of its runs. Others of an earlier form of the study may be there.
-    """
-    for path in sorted(folder.iterdir()):
-        known = path.name in (CLAIMS, LOCK, SUPERSEDED) or path.name.startswith(files.TEMPORARY)
-        if _RUN_NAME.fullmatch(path.name):
-            strangers = _strangers(path, named=path.name not in asked)
-        else:
-            strangers = [] if known or _TABLE_FILE.fullmatch(path.name) else [path]
-        for stranger in strangers:
-            raise UserError(
-                f"{paths.shown(stranger)} does not belong to the results.\n"
-                "Move it elsewhere or delete it."
-            )
-
-
-def _strangers(folder: Path, *, named: bool) -> list[Path]:
-    """Return what does not belong to a run's folder; ``named`` if that is to have its name."""
-    try:
-        if named and RunRecord.read(folder / RUN).name != folder.name:
-            return [folder]
-    except Broken:
-        return [folder]
-    return [
-        path
-        for path in sorted(folder.iterdir())
-        if path.name != RUN
-        and not path.name.startswith(files.TEMPORARY)
-        and not _TABLE_FILE.fullmatch(path.name)
-    ]

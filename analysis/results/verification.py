@@ -6,15 +6,28 @@ can write records that fit them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from analysis.project import files
 from analysis.project.errors import UserError
 from analysis.project.paths import shown
 from analysis.results import consistency
-from analysis.results.store import Derived, Store, check_folder, derived_if_any
+from analysis.results.records import Broken, RunRecord
+from analysis.results.store import (
+    CLAIMS,
+    LOCK,
+    RUN,
+    RUN_NAME,
+    SUPERSEDED,
+    TABLE_FILE,
+    Derived,
+    Store,
+    derived_if_any,
+)
 
 
 def check_all(store: Store) -> int:
@@ -33,6 +46,40 @@ def check_all(store: Store) -> int:
     if derived is not None:
         check_nothing_lost(store, derived)
     return count + _check_derived(derived)
+
+
+def check_folder(folder: Path, *, asked: Collection[str]) -> None:
+    """Raise ``UserError`` for an entry of a study's folder that does not belong to its results.
+
+    ``asked`` are the names of its runs. Others of an earlier form of the study may be there.
+    """
+    for path in sorted(folder.iterdir()):
+        known = path.name in (CLAIMS, LOCK, SUPERSEDED) or path.name.startswith(files.TEMPORARY)
+        if RUN_NAME.fullmatch(path.name):
+            strangers = _strangers(path, named=path.name not in asked)
+        else:
+            strangers = [] if known or TABLE_FILE.fullmatch(path.name) else [path]
+        for stranger in strangers:
+            raise UserError(
+                f"{shown(stranger)} does not belong to the results.\n"
+                "Move it elsewhere or delete it."
+            )
+
+
+def _strangers(folder: Path, *, named: bool) -> list[Path]:
+    """Return what does not belong to a run's folder; ``named`` if that is to have its name."""
+    try:
+        if named and RunRecord.read(folder / RUN).name != folder.name:
+            return [folder]
+    except Broken:
+        return [folder]
+    return [
+        path
+        for path in sorted(folder.iterdir())
+        if path.name != RUN
+        and not path.name.startswith(files.TEMPORARY)
+        and not TABLE_FILE.fullmatch(path.name)
+    ]
 
 
 def check_nothing_lost(store: Store, derived: Derived) -> None:

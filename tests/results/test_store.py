@@ -286,10 +286,10 @@ def test_runs_of_different_images_are_not_put_together(folder: Path) -> None:
 
 def test_a_stranger_in_the_folder_is_named(folder: Path) -> None:
     opened = filled(made_up_study(folder))
-    stores.check_folder(opened.folder, asked=RUNS)
+    verification.check_folder(opened.folder, asked=RUNS)
     (opened.folder / "notes.txt").write_text("mine")
     with pytest.raises(UserError, match=r"notes\.txt does not belong"):
-        stores.check_folder(opened.folder, asked=RUNS)
+        verification.check_folder(opened.folder, asked=RUNS)
 
 
 def test_what_a_study_no_longer_asks_for_is_kept_aside(folder: Path) -> None:
@@ -299,7 +299,7 @@ def test_what_a_study_no_longer_asks_for_is_kept_aside(folder: Path) -> None:
     assert (kept / RUN).read_bytes() == before
     assert kept.parent.name == stores.SUPERSEDED
     assert opened.set_aside(opened.study.runs[0]) == str(kept)
-    stores.check_folder(opened.folder, asked=RUNS)
+    verification.check_folder(opened.folder, asked=RUNS)
 
 
 # ------------------------------------------------------------------------------ killed
