@@ -47,7 +47,7 @@ def attack(subject: Subject, done: Tables) -> Tables:
     rows: dict[str, list[pd.DataFrame]] = {
         attack: [] for attack in (FGSM, RANDOM_SIGN, FGSM_NATIVE, PGD)
     }
-    changes = []
+    changes: list[pd.DataFrame] = []
     sample = subject.images.index[subject.sample]
     # The random signs of the sample do not depend on the other images.
     generator, of_sample = subject.generator(), subject.generator()
@@ -91,8 +91,9 @@ def attack(subject: Subject, done: Tables) -> Tables:
 
 def _descents(subject: Subject, art: Attacked) -> tuple[list[pd.DataFrame], list[pd.DataFrame]]:
     """Return the rows of descent on the sample, and how far it moves the images."""
-    settings, rows, changes = subject.attacks, [], []
-    epsilons = settings.sample_epsilons
+    settings, epsilons = subject.attacks, subject.attacks.sample_epsilons
+    rows: list[pd.DataFrame] = []
+    changes: list[pd.DataFrame] = []
     for batch in subject.batches(subject.sample):
         pixels = subject.classifier.resize(batch.pixels)
         moved = [
@@ -165,8 +166,9 @@ class Attacked(PyTorchClassifier):
         """Return the gradient of the loss at ``x``, of its shape, for labels in one-hot form."""
         start = self._start[0] if self._start else None
         # Other attacks of ART ask with arrays.
-        same = isinstance(x, Tensor) and start is not None and x.shape == start.shape
-        if not same or not torch.equal(x, start):
+        if start is None or not isinstance(x, Tensor) or x.shape != start.shape:
+            return super().loss_gradient(x, y, **options)
+        if not torch.equal(x, start):
             return super().loss_gradient(x, y, **options)
         if self._gradient is None:
             self._gradient = super().loss_gradient(x, y, **options)

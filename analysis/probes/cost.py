@@ -25,7 +25,7 @@ from analysis.results.schemas import CORRUPTIONS
 
 # Forward alone; and back to the mapped layers; and back to the pixels.
 Pass = Literal["forward", "maps", "gradient"]
-Passes = Counter[Pass]
+Passes = Counter[str]
 
 
 def needed(subject: Subject, analysis: str) -> Passes:
@@ -163,7 +163,8 @@ def _bare(subject: Subject) -> dict[Pass, Callable[[], object]]:
                 for layer in layers
             ]
             chosen = classifier(pixels).gather(1, labels[:, None])
-            return torch.autograd.grad(chosen.sum(), [grid.output for grid in grids])
+            outputs = [grid.output for grid in grids if grid.output is not None]
+            return torch.autograd.grad(chosen.sum(), outputs)
 
     passes: dict[Pass, Callable[[], object]] = {"forward": forward, "gradient": gradient}
     return passes | {"maps": to_layers} if layers else passes

@@ -156,9 +156,11 @@ def _controls(
     if by_attack.get(PGD) != set(by_index.index):
         yield "controls has not every image for pgd"
     attacks = tables.get("attacks")
-    for attack in (PGD_RANDOM, PGD_MARGIN) if attacks is not None else ():
-        if by_attack.get(attack, set()) != set(attacks[attacks["attack"] == PGD]["index"]):
-            yield f"controls has another sample for {attack} than attacks"
+    if attacks is not None:
+        sample = set(attacks[attacks["attack"] == PGD]["index"])
+        for attack in (PGD_RANDOM, PGD_MARGIN):
+            if by_attack.get(attack, set()) != sample:
+                yield f"controls has another sample for {attack} than attacks"
     yield from _kept(table, table["attack"] == PGD, "controls", classes)
     if len(gradients) != len(by_index):
         yield "gradients has not every image"
