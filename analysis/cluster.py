@@ -19,7 +19,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from analysis import pipeline
 from analysis.pipeline import Say, Workers
@@ -81,7 +81,8 @@ def _workers(study: Study, address: str, device: str | None) -> Iterator[Workers
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)
             ray.init(address, **options)
-    except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
+    # Ray gives up with an exception of no type of its own if a machine is too busy to start it.
+    except Exception as error:
         ray.shutdown()
         raise _unusable(address, error) from error
     finally:
@@ -111,6 +112,8 @@ def _reach(address: str) -> None:
 
 
 def _unusable(address: str, error: Exception) -> UserError:
+    if address == OWN:
+        return UserError(f"--ray: no cluster can be started on this machine: {said(error)}")
     return UserError(
         f"--ray: no cluster can be used at {address[:100]!r}: {said(error)}\n"
         "Start one with `ray start --head`, or leave the address out to work on this machine."
@@ -152,10 +155,10 @@ def _work(
         for key, path in study.files.items()
         if path.is_file()
     }
-    counter = ray.remote(num_cpus=0, max_restarts=-1)(_Counter).remote()
-    task = ray.remote(num_cpus=1, num_gpus=int(kind == "cuda"), max_retries=_RETRIES, max_calls=0)(
-        _task
-    )
+    # Ray's types know no function of so many arguments.
+    remote = cast(Any, ray.remote)
+    counter = remote(num_cpus=0, max_restarts=-1)(_Counter).remote()
+    task = remote(num_cpus=1, num_gpus=int(kind == "cuda"), max_retries=_RETRIES)(_task)
     shared = ray.put(images)
     options = {"kind": kind, "cache": str(paths.cache().absolute())}
     waiting, seen = deque(todo), 0
