@@ -9,6 +9,7 @@ lost its worker goes on from its checkpoint.
 from __future__ import annotations
 
 import contextlib
+import importlib
 import logging
 import os
 import signal
@@ -61,7 +62,7 @@ def run(study: Study, *, data: Path, device: str | None, address: str, say: Say 
 def _workers(study: Study, address: str, device: str | None) -> Iterator[Workers]:
     """Connect to a cluster, give its workers, and leave none of their processes behind."""
     try:
-        import ray
+        ray = _ray()
     except ModuleNotFoundError:
         raise UserError(
             "--ray needs Ray, which is not installed.\nInstall it with `pip install -e '.[ray]'`."
@@ -98,6 +99,11 @@ def _workers(study: Study, address: str, device: str | None) -> Iterator[Workers
         yield Workers(partial(_work, kind=kind), on=on, device=torch.device("cpu"))
     finally:
         ray.shutdown()
+
+
+def _ray() -> Any:
+    """Return Ray, whose own types do not know of tasks with arguments."""
+    return importlib.import_module("ray")
 
 
 def _reach(address: str) -> None:
@@ -146,8 +152,7 @@ def _work(
     kind: str,
 ) -> dict[str, str]:
     """Have runs done by tasks, and write each as it comes back; see ``pipeline.Work``."""
-    import ray
-
+    ray = _ray()
     study, revision, failed = opened.study, provenance.revision(), {}
     digest = images.digest()
     given = {
@@ -287,8 +292,7 @@ def _writable(cache: str) -> str:
 
 def _with_files(study: Study, given: _Files, folder: Path) -> Study:
     """Return a study whose files are on this worker: those that are not here are written."""
-    import ray
-
+    ray = _ray()
     for key, (digest, name, content) in given.items():
         if status.contents(study, [key])[key] != digest:
             path = folder / key / name

@@ -6,6 +6,7 @@ page it is text and nothing else: no markup, shortcode, script, link or formula.
 
 from __future__ import annotations
 
+import hashlib
 import html
 import json
 import re
@@ -38,6 +39,12 @@ def safe(text: object, into: Output = "markdown") -> str:
     if into == "markdown":
         return _PUNCTUATION.sub(r"\\\1", line)
     return html.escape(line).replace("{", "&#123;").replace("}", "&#125;")
+
+
+def identifier(text: str) -> str:
+    """Return text as part of an identifier and of a file's name; other text has another one."""
+    plain = re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:40]
+    return plain if plain == text else f"{plain}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
 
 
 def script(content: object) -> str:

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from statistics import median
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -23,8 +22,7 @@ from analysis.probes.maps import IMAGES_FOR_STATISTICS
 from analysis.results import status
 from analysis.results.schemas import CORRUPTIONS
 
-# Forward alone; and back to the mapped layers; and back to the pixels.
-Pass = Literal["forward", "maps", "gradient"]
+# Images by kind of pass: forward alone, and back to the mapped layers, and back to the pixels.
 Passes = Counter[str]
 
 
@@ -64,7 +62,7 @@ def counted() -> Iterator[Passes]:
     def count(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
         if isinstance(module, Classifier):
             (pixels,) = inputs
-            kind: Pass = "maps" if torch.is_grad_enabled() else "forward"
+            kind = "maps" if torch.is_grad_enabled() else "forward"
             passes["gradient" if pixels.requires_grad else kind] += len(pixels)
 
     handle = register_module_forward_pre_hook(count)
@@ -139,7 +137,7 @@ def lines(costs: dict[str, Cost]) -> Iterator[str]:
         )
 
 
-def _bare(subject: Subject) -> dict[Pass, Callable[[], object]]:
+def _bare(subject: Subject) -> dict[str, Callable[[], object]]:
     """Return a function for each kind of pass, which does it once with one batch."""
     classifier = subject.classifier
     batch = next(subject.batches(subject.positions[:BATCH]))
@@ -166,11 +164,11 @@ def _bare(subject: Subject) -> dict[Pass, Callable[[], object]]:
             outputs = [grid.output for grid in grids if grid.output is not None]
             return torch.autograd.grad(chosen.sum(), outputs)
 
-    passes: dict[Pass, Callable[[], object]] = {"forward": forward, "gradient": gradient}
+    passes: dict[str, Callable[[], object]] = {"forward": forward, "gradient": gradient}
     return passes | {"maps": to_layers} if layers else passes
 
 
-def _seconds(subject: Subject, bare: dict[Pass, Callable[[], object]]) -> dict[Pass, float]:
+def _seconds(subject: Subject, bare: dict[str, Callable[[], object]]) -> dict[str, float]:
     """Return the seconds of each kind of pass for one image, of the faster of two batches."""
     images, seconds = min(BATCH, len(subject.positions)), {}
     for kind, once in bare.items():

@@ -15,7 +15,7 @@ import vl_convert
 
 from analysis.project.errors import UserError
 from report.page import Execution, Markdown, csv_link, image, raw
-from report.safe import safe, script
+from report.safe import identifier, safe, script
 
 # Fonts that exist where they are needed: Typst carries the first, browsers one of the others.
 _PRINT_FONT = "Libertinus Serif"
@@ -99,7 +99,7 @@ def figure(function: Callable[P, Drawn]) -> Callable[P, Figure]:
     def drawn(*arguments: P.args, **options: P.kwargs) -> Figure:
         chart, data, text = function(*arguments, **options)
         # A figure that is drawn of several things is named after each.
-        of = [str(option) for option in options.values() if isinstance(option, str)]
+        of = [identifier(option) for option in options.values() if isinstance(option, str)]
         name = "-".join([function.__name__.replace("_", "-"), *of])
         # In one line, as a line of its own could end the block that contains it.
         text = " ".join(text.split())

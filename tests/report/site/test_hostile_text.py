@@ -25,13 +25,14 @@ TEXT = (
     "=1+1 {{< env HOSTILE >}} <script>hacked=1</script> <img src=x onerror=hacked=1> "
     '[l](javascript:hacked=1) [x]{onclick="hacked=1"} @fig-z $y$ `a` https://evil.example ::: |'
 )
-FOUND = """
+FOUND = r"""
 const all = [...document.querySelectorAll('*')];
 const attributes = all.flatMap(one => [...one.attributes]);
 return {
   ran: typeof window.hacked !== 'undefined',
   scripts: all.filter(one => one.tagName == 'SCRIPT' && one.text == 'hacked=1').length,
-  handlers: attributes.filter(one => one.name.startsWith('on') && one.value.includes('hacked')).length,
+  handlers: attributes.filter(one => /^on/.test(one.name) && one.value.includes('hacked')).length,
+  broken: attributes.filter(one => /[^\w:.-]/.test(one.name)).length,
   links: all.filter(one => /^javascript:|evil[.]example/.test(one.getAttribute('href'))).length,
   images: all.filter(one => one.getAttribute('src') == 'x').length,
 }
