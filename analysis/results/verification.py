@@ -39,13 +39,14 @@ def check_all(store: Store) -> int:
         check_folder(store.folder, asked={run.name for run in store.study.runs})
     for run in store.problems:
         raise _unfit(store, run)
-    count = sum(check_run(store, run) + 1 for run in store.runs)
-    for runs in store.shown_repeats().values():
-        check_together(store, runs)
     derived = derived_if_any(store.study.name)
+    count = _check_derived(derived)
     if derived is not None:
         check_nothing_lost(store, derived)
-    return count + _check_derived(derived)
+    count += sum(check_run(store, run) + 1 for run in store.runs)
+    for runs in store.shown_repeats().values():
+        check_together(store, runs)
+    return count
 
 
 def check_folder(folder: Path, *, asked: Collection[str]) -> None:

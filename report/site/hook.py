@@ -15,7 +15,7 @@ try:
     from analysis.project import paths
     from analysis.project.errors import UserError
     from analysis.results import store
-    from report.site import after, downloads
+    from report.site import after, downloads, turn
     from report.site.preview import configuration, found
 except ModuleNotFoundError as error:
     sys.exit(
@@ -30,6 +30,14 @@ def _run(written: str | None) -> None:
     derived = store.derived(config["study"])
     site = Path(os.environ["QUARTO_PROJECT_OUTPUT_DIR"])
     if written is None:
+        # Its parent is the Quarto that renders.
+        if turn.VARIABLE not in os.environ and not turn.take(
+            paths.ROOT / "build", process=os.getppid()
+        ):
+            raise UserError(
+                "Another rendering of this project is in progress, whose files this would mix.\n"
+                "Wait for it to end, or use `python -m report`, which waits."
+            )
         downloads.contents(derived)
         after.add_notebooks(site, found(paths.ROOT, config["project"]["render"]))
         return

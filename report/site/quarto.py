@@ -8,21 +8,20 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
-from filelock import FileLock, Timeout
+from filelock import Timeout
 
 from analysis.project import files, paths
 from analysis.project.errors import UserError
 from analysis.results import store
-from report.site import after, downloads, processes
+from report.site import after, downloads, processes, turn, workplace
 from report.site.preview import configuration, found
 from report.site.renderer import find_quarto, search
 
-__all__ = ["LOCK", "TIMEOUT", "find_quarto", "render"]
+__all__ = ["TIMEOUT", "find_quarto", "render"]
 TIMEOUT = 1800.0
-LOCK = ".rendering.lock"
 # What Quarto only warns about, and a paper must not have.
 _FAULTS = re.compile(
     r"Unable to resolve crossref|Unable to resolve link target|citation .* not found"
@@ -36,36 +35,47 @@ _LEFT = ("{}.html", "{}.pdf", "{}.typ", "{}_files", "{}.quarto_ipynb*")
 
 
 def render(
-    *, profile: str | None = None, preview: bool = False, timeout: float = TIMEOUT
+    *,
+    profile: str | None = None,
+    preview: bool = False,
+    output: Path | None = None,
+    timeout: float = TIMEOUT,
 ) -> list[Path]:
     """Render a profile of the project and return its HTML pages and PDFs.
 
     The pages are made in a folder of their own, which replaces the old pages when all of them are
-    made. A rendering waits for another one of this project to end. ``timeout`` is in seconds, and
-    holds for the waiting and for the rendering. Raises ``UserError`` if the results are missing or
-    damaged, a cell fails, or a reference, citation or include is missing.
+    made. They lie where the profile says or, with ``output``, in that folder: then nothing is
+    written in the project. A rendering waits for another one into the same folder to end.
+    ``timeout`` is in seconds, and holds for the waiting and for the rendering. Raises ``UserError``
+    if the results are missing or damaged, a cell fails, or a reference, citation or include is
+    missing, and if a folder cannot be written or has other files than pages.
     """
     config = configuration(paths.ROOT, profile)
     derived = store.derived(config["study"])
     # Damaged results are reported here, not by a failing cell.
     downloads.contents(derived)
     pages = found(paths.ROOT, config["project"]["render"])
-    output = paths.ROOT / config["project"]["output-dir"]
     quarto = None if preview else _quarto()
-    with _locked(output.parent, timeout), files.folder_written_whole(output) as folder:
+    place = workplace.output(output, usual=config["project"]["output-dir"])
+    with (
+        _locked(place.parent, timeout),
+        workplace.project(copied=output is not None) as project,
+        files.folder_written_whole(place) as folder,
+    ):
         if quarto:
-            command = [quarto, "render", str(paths.ROOT), "--output-dir", str(folder)]
+            command = [quarto, "render", str(project), "--output-dir", str(folder)]
             command += ["--profile", profile] if profile else []
             with _without_leftovers(pages):
-                status, lines = _run(command, timeout=timeout)
+                status, lines = _run(command, timeout=timeout, project=project)
             if status:
                 raise UserError(f"Quarto failed: {_reason(lines)}\n`quarto render` shows its log.")
             # Once each, though both formats warn.
             if faults := dict.fromkeys(line for line in lines if _FAULTS.search(line)):
                 raise UserError("Quarto found missing references:\n" + "\n".join(faults))
         else:
-            command = [sys.executable, "-m", "report.site.preview", str(paths.ROOT), str(folder)]
-            status, lines = _run([*command, *([profile] if profile else [])], timeout=timeout)
+            command = [sys.executable, "-m", "report.site.preview", str(project), str(folder)]
+            command += [profile] if profile else []
+            status, lines = _run(command, timeout=timeout, project=project)
             if status:
                 raise UserError("\n".join(lines[-2:]) or "The preview was stopped.")
             after.add_files(folder, derived)
@@ -77,31 +87,22 @@ def render(
                     f"Quarto ended without an error, but made no {made.relative_to(folder)}.\n"
                     "The pages from before are unchanged; `quarto render` shows its whole log."
                 )
-    return sorted(output.glob("**/*.html")) + sorted(output.glob("**/*.pdf"))
+    return sorted(place.glob("**/*.html")) + sorted(place.glob("**/*.pdf"))
 
 
 @contextmanager
 def _locked(folder: Path, timeout: float) -> Iterator[None]:
-    """Let one rendering of this project work at a time, as Quarto needs it."""
-    folder.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder / LOCK)
+    """Let one rendering into a folder work at a time, and remove what killed ones left there."""
     try:
-        with suppress(Timeout):
-            lock.acquire(timeout=0)
-        if not lock.is_locked:
-            print("Waiting for another rendering of this project to end.", file=sys.stderr)
-            lock.acquire(timeout=timeout)
+        with turn.taken(folder, timeout=timeout):
+            for leftover in folder.glob(f"{files.TEMPORARY}*"):
+                shutil.rmtree(leftover, ignore_errors=True)
+            yield
     except Timeout:
         raise UserError(
             f"Another rendering of this project has not ended in {timeout:g} seconds.\n"
             "Wait for it or stop it; nothing was changed."
         ) from None
-    try:
-        for leftover in folder.glob(f"{files.TEMPORARY}*"):
-            shutil.rmtree(leftover, ignore_errors=True)
-        yield
-    finally:
-        lock.release()
 
 
 @contextmanager
@@ -134,11 +135,14 @@ def _quarto() -> str | None:
     return path
 
 
-def _run(command: list[str], *, timeout: float) -> tuple[int, list[str]]:
-    path = os.pathsep.join(filter(None, [str(paths.ROOT), os.environ.get("PYTHONPATH")]))
+def _run(command: list[str], *, timeout: float, project: Path) -> tuple[int, list[str]]:
+    path = os.pathsep.join(filter(None, [str(project), os.environ.get("PYTHONPATH")]))
     environment = {**os.environ, "QUARTO_PYTHON": sys.executable, "PYTHONPATH": path}
+    environment[turn.VARIABLE] = "1"
+    if project != paths.ROOT:
+        environment["FAILURE_MODES_RESULTS"] = str(paths.results(".").resolve())
     try:
-        return processes.run(command, timeout=timeout, folder=paths.ROOT, environment=environment)
+        return processes.run(command, timeout=timeout, folder=project, environment=environment)
     except subprocess.TimeoutExpired:
         raise UserError(
             f"The rendering did not end in {timeout:g} seconds and was stopped; the pages from "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import signal
@@ -13,12 +14,13 @@ from pathlib import Path
 
 import psutil
 import pytest
-from filelock import FileLock
+from filelock import FileLock, Timeout
 from nbformat.v4 import new_notebook, writes
 
+from analysis.project import paths
 from analysis.project.errors import UserError
 from report.__main__ import main
-from report.site import quarto
+from report.site import quarto, turn, workplace
 
 # The value of the option --output-dir; pages and a leftover, as Quarto makes them.
 OUTPUT = 'out="$4"; mkdir -p "$out"; '
@@ -44,7 +46,7 @@ def with_old_pages(project: Path) -> dict[Path, bytes]:
 
 def files_of(project: Path) -> dict[Path, bytes]:
     found = {path: path.read_bytes() for path in project.rglob("*") if path.is_file()}
-    return {path: content for path, content in found.items() if path.name != quarto.LOCK}
+    return {path: content for path, content in found.items() if path.name != turn.LOCK}
 
 
 def test_new_pages_replace_the_old_ones_in_one_exchange(project, monkeypatch):
@@ -54,7 +56,7 @@ def test_new_pages_replace_the_old_ones_in_one_exchange(project, monkeypatch):
     site = project / "build" / "site"
     assert made == [site / "data.html", site / "index.html"]
     assert sorted(site.iterdir()) == made
-    assert {path.name for path in site.parent.iterdir()} == {"site", quarto.LOCK}
+    assert {path.name for path in site.parent.iterdir()} == {"site", turn.LOCK}
 
 
 @pytest.mark.parametrize(
@@ -93,13 +95,32 @@ def test_a_rendering_waits_for_another_one(project, monkeypatch, capsys):
     before = with_old_pages(project)
     fake_quarto(project, PAGES, monkeypatch)
     with (
-        FileLock(project / "build" / quarto.LOCK),
+        FileLock(project / "build" / turn.LOCK),
         pytest.raises(UserError, match="not ended in 1"),
     ):
         quarto.render(timeout=1)
     assert "Waiting for another" in capsys.readouterr().err
     assert files_of(project) == before
     assert quarto.render(timeout=1)
+
+
+def test_a_plain_quarto_has_its_turn_until_it_ends(tmp_path):
+    code = "import os, sys; from pathlib import Path; from report.site import turn; "
+    code += "print(turn.take(Path(sys.argv[1]), process=os.getpid()), flush=True); "
+    code += "print(turn.take(Path(sys.argv[1]), process=os.getpid()), flush=True); input()"
+    command = [sys.executable, "-c", code, str(tmp_path)]
+    first = subprocess.Popen(
+        command, cwd=paths.ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    # The same Quarto may render again.
+    assert [first.stdout.readline() for _ in range(2)] == ["True\n", "True\n"]
+    assert not turn.take(tmp_path, process=os.getpid())
+    with pytest.raises(Timeout), turn.taken(tmp_path, timeout=0.2):
+        pass
+    first.kill()
+    first.communicate()
+    with turn.taken(tmp_path, timeout=30):
+        assert not turn.take(tmp_path, process=os.getpid())
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -213,3 +234,43 @@ def test_a_failing_cell_is_named_with_its_place(project, failed):
     before[project / "index.qmd"] = (project / "index.qmd").read_bytes()
     assert failed("--preview") == "index.qmd:2: ZeroDivisionError: division by zero\n"
     assert files_of(project) == before
+
+
+# ------------------------------------------------------------------------------ elsewhere
+
+
+def test_pages_can_go_anywhere_and_nothing_else_is_written(project, monkeypatch, tmp_path):
+    before = with_old_pages(project)
+    fake_quarto(project, PAGES + 'touch "$2/index.html"; pwd > "$out/where"', monkeypatch)
+    place = tmp_path / "elsewhere [é] 'x'" / "site"
+    assert main(["--output", str(place)]) == 0
+    assert (place / "index.html").read_text() == "new\n"
+    assert files_of(project) == before
+    # Made in a copy of the project, which is gone.
+    where = Path((place / "where").read_text().strip())
+    assert where != project and not where.exists()
+    assert main(["--output", str(place)]) == 0
+
+
+@pytest.mark.parametrize("there", ["photos", "a file", "the project", "around the project"])
+def test_files_that_are_no_pages_are_never_replaced(project, tmp_path, there):
+    place = tmp_path / "mine"
+    if there == "photos":
+        (place / "photos").mkdir(parents=True)
+    elif there == "a file":
+        place.touch()
+    else:
+        place = project if there == "the project" else project.parent
+        (place / "index.html").touch()
+    before = sorted(tmp_path.rglob("*"))
+    assert main(["--output", str(place), "--preview"]) in (1, 2)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_project_that_cannot_be_written_names_the_option(project, monkeypatch, failed):
+    def refused(dir: Path) -> object:
+        raise OSError(errno.EROFS, "Read-only file system", str(dir))
+
+    monkeypatch.setattr(workplace.tempfile, "TemporaryFile", refused)
+    assert "cannot be written: Read-only file system" in (error := failed("--preview"))
+    assert "--output FOLDER" in error

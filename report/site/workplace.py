@@ -1,0 +1,68 @@
+"""Where pages are made and where they go: the project itself, or a copy that leaves it as it is."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from analysis.project import paths
+from analysis.project.errors import UserError
+
+# What rendering reads besides the files of the project's own folder and the results.
+_FOLDERS = ("analysis", "report")
+
+
+def output(folder: Path | None, *, usual: str) -> Path:
+    """Return the folder of the pages: ``folder``, or else the ``usual`` one of the project.
+
+    Raises ``UserError`` if it cannot be written, or would replace files that are no pages.
+    """
+    place = paths.ROOT / usual if folder is None else folder.expanduser().resolve()
+    if folder is not None and place.exists():
+        there = set(path.name for path in place.iterdir()) if place.is_dir() else {place.name}
+        if there and "index.html" not in there:
+            raise UserError(
+                f"{place} has other files than pages, which would be lost.\n"
+                "Name a folder that is empty or does not exist."
+            )
+        if place == paths.ROOT or paths.ROOT.is_relative_to(place):
+            raise UserError(f"{place} holds this project; name another folder for the pages.")
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=place.parent):
+            pass
+        if folder is None:
+            with tempfile.TemporaryFile(dir=paths.ROOT):
+                pass
+    except OSError as error:
+        advice = "Name" if folder is None else "Name another"
+        raise UserError(
+            f"{error.filename or place.parent} cannot be written: {error.strerror}.\n"
+            f"{advice} folder for the pages with --output FOLDER; the project stays as it is."
+        ) from None
+    return place
+
+
+@contextmanager
+def project(*, copied: bool) -> Iterator[Path]:
+    """Give the project's folder or, if ``copied``, a copy of what rendering reads, gone after."""
+    if not copied:
+        yield paths.ROOT
+        return
+    with tempfile.TemporaryDirectory(prefix="rendering-") as scratch:
+        copy = Path(scratch).resolve() / "project"
+        copy.mkdir()
+        for path in paths.ROOT.iterdir():
+            if path.name in _FOLDERS:
+                ignored = shutil.ignore_patterns("__pycache__")
+                shutil.copytree(path, copy / path.name, ignore=ignored)
+            elif path.is_file() and path.name != ".git":
+                # Without its permissions, which may forbid to change it.
+                shutil.copyfile(path, copy / path.name)
+        if paths.simulation().is_file():
+            (copy / "build").mkdir()
+            shutil.copyfile(paths.simulation(), copy / "build" / paths.simulation().name)
+        yield copy
