@@ -62,7 +62,7 @@ def project(*, copied: bool) -> Iterator[Path]:
             elif path.is_file() and path.name != ".git":
                 # Without its permissions, which may forbid to change it.
                 shutil.copyfile(path, copy / path.name)
-        if paths.simulation().is_file():
-            (copy / "build").mkdir()
-            shutil.copyfile(paths.simulation(), copy / "build" / paths.simulation().name)
+        (copy / "build").mkdir()
+        for path in filter(Path.is_file, (paths.simulation(), paths.scale())):
+            shutil.copyfile(path, copy / "build" / path.name)
         yield copy
