@@ -16,10 +16,12 @@ from types import SimpleNamespace
 import psutil
 import pytest
 
-from analysis import cluster, study
+from analysis import study
+from analysis.cluster import driver, worker
 from analysis.images import load
 from analysis.project import paths
 from analysis.project.errors import UserError
+from analysis.results import status as status_of
 from analysis.results import verification
 from analysis.results.store import RUN, Store
 from analysis.study.reading import read
@@ -88,7 +90,7 @@ title = "x"
 images = {{ source = "svhn-subset" }}
 network = {{ model = "{model}", weights = "w.safetensors", size = 64 }}
 """
-        found = cluster._code(read(text, name="own", folder=tmp_path))
+        found = driver._code(read(text, name="own", folder=tmp_path))
         assert found == [str(paths.ROOT / "analysis"), *(str(tmp_path / one) for one in expected)]
 
 
@@ -98,7 +100,7 @@ network = {{ model = "{model}", weights = "w.safetensors", size = 64 }}
 @pytest.fixture
 def task(finished: Playground) -> Callable[..., tuple[dict[str, bytes], str | None]]:
     """Return a function that does the first run as a worker would, from what is in the store."""
-    counter = cluster._Counter()
+    counter = worker.Counter()
     remote = SimpleNamespace(
         **{
             name: SimpleNamespace(remote=getattr(counter, name))
@@ -112,7 +114,7 @@ def task(finished: Playground) -> Callable[..., tuple[dict[str, bytes], str | No
         opened, images = Store.open(found), load(found, finished.folder)
         run = found.runs[0]
         arguments = {"kind": "cpu", "cache": cache} | options
-        return cluster._task(found, run, images, {}, opened.files(run), remote, **arguments)
+        return worker.task(found, run, images, {}, opened.files(run), remote, **arguments)
 
     return done
 
@@ -121,7 +123,7 @@ def take(place: Playground, content: dict[str, bytes]) -> None:
     opened = Store.open(study.load(place.study))
     run = opened.study.runs[0]
     images = opened.runs["r1f0"].images
-    cluster._take(opened, run, content, images=images, revision="a" * 40, say=print)
+    driver._take(opened, run, content, images=images, revision="a" * 40, say=print)
 
 
 def test_only_what_is_missing_is_made_and_comes_back(
@@ -184,15 +186,15 @@ network = { model = "test_resnet", weights = "w.safetensors", size = 64 }
     there = read(text, name="x", folder=tmp_path / "driver")
     (tmp_path / "driver").mkdir()
     (tmp_path / "driver" / "w.safetensors").write_bytes(b"weights")
-    digest = cluster.status.training_digest(there)
+    digest = status_of.training_digest(there)
     monkeypatch.setitem(sys.modules, "ray", SimpleNamespace(get=lambda content: content))
-    known = cluster.status.contents(there, ["network.weights"])["network.weights"]
+    known = status_of.contents(there, ["network.weights"])["network.weights"]
     here = read(text, name="x", folder=tmp_path / "worker")
     given = {"network.weights": (known, "w.safetensors", b"weights")}
-    found = cluster._with_files(here, given, tmp_path / "files")
-    assert cluster.status.training_digest(found) == digest
+    found = worker.with_files(here, given, tmp_path / "files")
+    assert status_of.training_digest(found) == digest
     assert found.files["network.weights"].read_bytes() == b"weights"
-    assert cluster._with_files(there, given, tmp_path / "files") is there
+    assert worker.with_files(there, given, tmp_path / "files") is there
 
 
 # ------------------------------------------------------------ a cluster of its own
@@ -260,9 +262,9 @@ def test_killed_and_stopped_it_continues_to_the_same_results(
     shutil.rmtree(playground.results)
     process = playground.start("run", playground.study, "--ray")
     until(process, there("cache/**/checkpoint*"))
-    workers = processes(process, "ray::_task")
+    workers = processes(process, "ray::task")
     assert workers
-    for worker in workers:
-        worker.kill()
+    for one in workers:
+        one.kill()
     assert process.wait(timeout=300) == 0
     assert playground.tables() == undisturbed.tables()

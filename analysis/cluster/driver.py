@@ -1,15 +1,8 @@
-"""Runs on a Ray cluster: one task a run, and one writer of the store.
-
-A task gets the study, the images and what there is of its run already, works in a folder of its
-own, and returns the run's files. The process that was started checks them and writes them into the
-store, so that no disk has to be shared. Where the cache has the same path and is shared, a run that
-lost its worker goes on from its checkpoint.
-"""
+"""The process that was started: it connects, hands out runs, and alone writes the store."""
 
 from __future__ import annotations
 
 import contextlib
-import importlib
 import logging
 import os
 import signal
@@ -23,6 +16,7 @@ from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from analysis import pipeline
+from analysis.cluster import worker
 from analysis.pipeline import Say, Workers
 from analysis.project import paths, provenance
 from analysis.project.errors import UserError
@@ -40,8 +34,6 @@ _RESOURCE = {"cpu": "CPU", "cuda": "GPU"}
 _RETRIES = 5
 # Seconds between two looks at how far the runs are.
 _LOOK = 0.5
-# The digest, the name and the content of each file that a study names, by its key.
-_Files = dict[str, tuple[str, str, Any]]
 _Part = TypeVar("_Part", bound=Provenance)
 
 
@@ -62,7 +54,7 @@ def run(study: Study, *, data: Path, device: str | None, address: str, say: Say 
 def _workers(study: Study, address: str, device: str | None) -> Iterator[Workers]:
     """Connect to a cluster, give its workers, and leave none of their processes behind."""
     try:
-        ray = _ray()
+        import ray
     except ModuleNotFoundError:
         raise UserError(
             "--ray needs Ray, which is not installed.\nInstall it with `pip install -e '.[ray]'`."
@@ -99,11 +91,6 @@ def _workers(study: Study, address: str, device: str | None) -> Iterator[Workers
         yield Workers(partial(_work, kind=kind), on=on, device=torch.device("cpu"))
     finally:
         ray.shutdown()
-
-
-def _ray() -> Any:
-    """Return Ray, whose own types do not know of tasks with arguments."""
-    return importlib.import_module("ray")
 
 
 def _reach(address: str) -> None:
@@ -152,7 +139,8 @@ def _work(
     kind: str,
 ) -> dict[str, str]:
     """Have runs done by tasks, and write each as it comes back; see ``pipeline.Work``."""
-    ray = _ray()
+    import ray
+
     study, revision, failed = opened.study, provenance.revision(), {}
     digest = images.digest()
     given = {
@@ -162,8 +150,8 @@ def _work(
     }
     # Ray's types know no function of so many arguments.
     remote = cast(Any, ray.remote)
-    counter = remote(num_cpus=0, max_restarts=-1)(_Counter).remote()
-    task = remote(num_cpus=1, num_gpus=int(kind == "cuda"), max_retries=_RETRIES)(_task)
+    counter = remote(num_cpus=0, max_restarts=-1)(worker.Counter).remote()
+    task = remote(num_cpus=1, num_gpus=int(kind == "cuda"), max_retries=_RETRIES)(worker.task)
     shared = ray.put(images)
     options = {"kind": kind, "cache": str(paths.cache().absolute())}
     waiting, seen = deque(todo), 0
@@ -211,105 +199,6 @@ def _work(
     return failed
 
 
-class _Counter:
-    """What tasks report while they work: steps of each run, and lines to say."""
-
-    def __init__(self) -> None:
-        self._steps: dict[str, int] = {}
-        self._lines: list[str] = []
-
-    def begin(self, run: str) -> None:
-        """Forget the steps of a run whose worker has died."""
-        self._steps[run] = 0
-
-    def step(self, run: str, count: int) -> None:
-        """Count steps of a run."""
-        self._steps[run] += count
-
-    def say(self, line: str) -> None:
-        """Keep a line until somebody looks."""
-        self._lines.append(line)
-
-    def look(self) -> tuple[int, list[str]]:
-        """Return the steps of all runs, and the lines since the last look."""
-        lines, self._lines = self._lines, []
-        return sum(self._steps.values()), lines
-
-
-def _task(
-    study: Study,
-    run: Run,
-    images: Any,
-    given: _Files,
-    earlier: dict[str, bytes],
-    counter: Any,
-    *,
-    kind: str,
-    cache: str,
-) -> tuple[dict[str, bytes], str | None]:
-    """Do what is missing of a run; return its files and, if it failed, why.
-
-    It works on one thread, so that a processor gives the same bits whatever else it does.
-    """
-    import torch
-
-    from analysis import running
-
-    torch.set_num_threads(1)
-    counter.begin.remote(run.name)
-    with tempfile.TemporaryDirectory(prefix="failure-modes-", ignore_cleanup_errors=True) as name:
-        folder = Path(name)
-        os.environ["FAILURE_MODES_CACHE"] = _writable(cache)
-        study = _with_files(study, given, folder / "files")
-        _unpack(folder / "results" / run.name, earlier)
-        opened = Store.open(study, folder / "results", runs=[run])
-        problem = None
-        try:
-            running.finish(
-                opened,
-                run,
-                images,
-                device=torch.device(kind),
-                progress=lambda count: counter.step.remote(run.name, count),
-                say=counter.say.remote,
-            )
-        except UserError as error:
-            problem = str(error)
-        except (OSError, ImportError) as error:
-            problem = said(error)
-        return opened.files(run), problem
-
-
-def _writable(cache: str) -> str:
-    """Return the folder of the cache on this worker: the driver's if it can be written."""
-    try:
-        Path(cache).mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=cache):
-            return cache
-    except OSError:
-        return str(Path(tempfile.gettempdir()) / "failure-modes-cache")
-
-
-def _with_files(study: Study, given: _Files, folder: Path) -> Study:
-    """Return a study whose files are on this worker: those that are not here are written."""
-    ray = _ray()
-    for key, (digest, name, content) in given.items():
-        if status.contents(study, [key])[key] != digest:
-            path = folder / key / name
-            path.parent.mkdir(parents=True)
-            path.write_bytes(bytes(ray.get(content)))
-            section, _, field = key.partition(".")
-            changed = getattr(study, section).model_copy(update={field: str(path)})
-            study = study.model_copy(update={section: changed})
-    return study
-
-
-def _unpack(folder: Path, content: dict[str, bytes]) -> None:
-    folder.mkdir(parents=True)
-    for name, each in content.items():
-        (folder / Path(name).name).write_bytes(each)
-
-
 def _take(
     opened: Store,
     run: Run,
@@ -326,7 +215,7 @@ def _take(
     if not content:
         return
     with tempfile.TemporaryDirectory() as name:
-        _unpack(Path(name) / run.name, content)
+        worker.unpack(Path(name) / run.name, content)
         arrived = Store.open(opened.study, Path(name), runs=[run])
         problems = [
             f"{step} is {what}" for step, what in arrived.problems.get(run.name, {}).items()
