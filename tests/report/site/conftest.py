@@ -93,6 +93,7 @@ def copy_of_project(folder: Path) -> Path:
         shutil.copytree(paths.ROOT / name, project / name, ignore=ignored)
     for path in chain.from_iterable(map(paths.ROOT.glob, ("*.qmd", "*.ipynb", "_quarto*.yml"))):
         shutil.copy(path, project)
+    shutil.copy(paths.scale(), project / "build")
     return project
 
 
