@@ -97,9 +97,9 @@ def _logits(table: pd.DataFrame, name: str, classes: int) -> Iterable[str]:
 
 
 def _kept(table: pd.DataFrame, where: pd.Series, name: str, classes: int) -> Iterable[str]:
-    """Yield what is wrong with logits that are kept in some rows alone."""
+    """Yield what is wrong with logits that some rows must have, and others may."""
     kept = table["logits"].notna()
-    if (kept != where).any():
+    if (where & ~kept).any():
         yield f"{name} has not the logits that are to be kept"
     elif kept.any():
         yield from _logits(table[kept], name, classes)
@@ -155,8 +155,8 @@ def _controls(
     by_attack = {attack: set(rows["index"]) for attack, rows in table.groupby("attack")}
     if by_attack.get(PGD) != set(by_index.index):
         yield "controls has not every image for pgd"
-    attacks = tables.get("attacks")
-    if attacks is not None:
+    if "attacks" in tables:
+        attacks = tables["attacks"]
         sample = set(attacks[attacks["attack"] == PGD]["index"])
         for attack in (PGD_RANDOM, PGD_MARGIN):
             if by_attack.get(attack, set()) != sample:
