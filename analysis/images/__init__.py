@@ -86,6 +86,11 @@ def load(study: Study, folder: Path) -> Images:
     if study.images.evaluate == ALL_SPLITS:
         images = merged(images, anew=anew)
     check_names(study, images.split.tolist())
+    if len(images.positions(study.images.evaluate)) == 1:
+        raise UserError(
+            f"images.evaluate: the split {study.images.evaluate!r} has one image, which says "
+            "nothing of others."
+        )
     return replace(images, notes=images.notes + _notes(study, images, across=not anew))
 
 

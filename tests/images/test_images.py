@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,8 +10,9 @@ import numpy as np
 import pytest
 import torch
 
-from analysis.images import Images, batches
-from tests.conftest import CPU
+from analysis.images import Images, batches, load
+from analysis.project.errors import UserError
+from tests.conftest import CPU, small_study
 
 
 @pytest.mark.parametrize(
@@ -80,3 +82,12 @@ def test_batches_have_the_images_in_order(digits: Images) -> None:
         found = [*getattr(first, name).tolist(), *getattr(second, name).tolist()]
         assert found == getattr(images, name)[positions].tolist()
     assert list(batches(images, positions[:0], device=CPU)) == []
+
+
+def test_one_evaluated_image_is_refused(tmp_path: Path) -> None:
+    for count, refused in ((1, True), (2, False)):
+        study = small_study(
+            images={"source": "streetdigits", "draw": {"train": 3, "test": count}},
+        )
+        with pytest.raises(UserError, match=r"images\.evaluate") if refused else nullcontext():
+            load(study, tmp_path)
