@@ -72,7 +72,7 @@ def test_keyword_arguments_reach_timm() -> None:
         ({"model": "resnet18000"}, "^network.model: timm cannot make 'resnet18000'"),
         ({"model": "/etc/passwd"}, "^network.model: "),
         ({"arguments": {"colour": "red"}}, "^network.arguments: timm cannot make"),
-        ({"arguments": {"num_classes": 5}}, "^network.arguments: timm cannot make"),
+        ({"arguments": {"num_classes": 5}}, "^network.arguments: 'num_classes' follows from"),
         ({"arguments": {"features_only": True}}, "^network"),
         (
             {"model": "test_vit", "size": 160, "arguments": {"global_pool": ""}},
