@@ -30,19 +30,16 @@ def output(folder: Path | None, *, usual: str) -> Path:
             )
         if place == paths.ROOT or paths.ROOT.is_relative_to(place):
             raise UserError(f"{place} holds this project; name another folder for the pages.")
-    try:
-        place.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=place.parent):
-            pass
-        if folder is None:
-            with tempfile.TemporaryFile(dir=paths.ROOT):
+    for written in (place.parent, *([paths.ROOT] if folder is None else [])):
+        try:
+            written.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=written):
                 pass
-    except OSError as error:
-        advice = "Name" if folder is None else "Name another"
-        raise UserError(
-            f"{error.filename or place.parent} cannot be written: {error.strerror}.\n"
-            f"{advice} folder for the pages with --output FOLDER; the project stays as it is."
-        ) from None
+        except OSError as error:
+            raise UserError(
+                f"{written} cannot be written: {error.strerror}.\n"
+                "Name a folder for the pages with --output FOLDER; nothing else is written then."
+            ) from None
     return place
 
 
