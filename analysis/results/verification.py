@@ -85,11 +85,12 @@ def _strangers(folder: Path, *, named: bool) -> list[Path]:
 
 def check_nothing_lost(store: Store, derived: Derived) -> None:
     """Raise ``UserError`` if a run that results were derived from is not valid any more."""
-    asked = {run.name for run in store.study.runs}
     shown_now = {run for runs in store.shown_repeats().values() for run in runs}
-    for runs in derived.record.repeats.values():
-        for run in set(runs) & asked - shown_now:
-            raise _unfit(store, run)
+    lost = {run for runs in derived.record.repeats.values() for run in runs} - shown_now
+    for run in store.study.runs:
+        # Others of its repeat are lost with it, and have no fault.
+        if run.name in lost and (run.name in store.problems or run.name not in store.runs):
+            raise _unfit(store, run.name)
 
 
 def _unfit(store: Store, run: str) -> UserError:

@@ -127,7 +127,7 @@ def test_killed_at_any_moment_it_goes_on_to_the_same_results(
         # Each trial is killed again and again, until it ends.
         while True:
             process = playground.start("run", playground.study)
-            time.sleep(chance.uniform(0.2, 0.9) * seconds)
+            time.sleep(chance.uniform(0.2, 0.7) * seconds)
             process.send_signal(signal.SIGKILL)
             process.communicate()
             if process.returncode == 0:

@@ -292,6 +292,33 @@ def test_a_stranger_in_the_folder_is_named(folder: Path) -> None:
         verification.check_folder(opened.folder, asked=RUNS)
 
 
+@pytest.mark.parametrize("how", ["bit", "gone"])
+@pytest.mark.parametrize("pattern", ["run.json", "maps*"])
+def test_results_are_never_derived_again_from_less_than_before(
+    folder: Path, how: str, pattern: str
+) -> None:
+    study = made_up_study(folder)
+    opened = filled(study)
+    derivation.derive(opened, say=lambda line: None)
+    before = (opened.folder / CLAIMS).read_bytes()
+    (path,) = (opened.folder / "r0f0").glob(pattern)
+    damage(path, how)
+    # The other fold of the repeat is not at fault.
+    with pytest.raises(UserError, match=r"r0f0: (training|maps) is (broken|missing)"):
+        derivation.judged(study, say=lambda line: None)
+    assert (opened.folder / CLAIMS).read_bytes() == before
+
+
+def test_what_is_predicted_alone_gives_way_to_a_complete_repeat(folder: Path) -> None:
+    opened = Store.open(made_up_study(folder))
+    for run in opened.study.runs:
+        add_run(opened, run, analyses=("predictions",))
+    assert set(derivation.judged(opened.study, say=lambda line: None).repeats) == {0, 1}
+    for run in opened.study.runs[2:]:
+        add_run(opened, run)
+    assert set(derivation.judged(opened.study, say=lambda line: None).repeats) == {1}
+
+
 def test_what_a_study_no_longer_asks_for_is_kept_aside(folder: Path) -> None:
     opened = filled(made_up_study(folder))
     before = (opened.folder / "r0f0" / RUN).read_bytes()
