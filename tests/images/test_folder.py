@@ -31,24 +31,25 @@ def test_class_folders_alone(photos: Photos) -> None:
 
 
 def test_split_folders_above_them(photos: Photos) -> None:
-    base = photos("test/b/1.png", "train/a/1.png", "train/b/1.png", "train/b/2.png", "val/c/1.png")
+    tested = ("test/b/1.png", "test/b/2.png")
+    base = photos(*tested, "train/a/1.png", "train/b/1.png", "train/b/2.png", "val/c/1.png")
     images = read(base, untrained=False, evaluate="test")
     # A split that is not needed is not read, but its classes are classes.
     assert images.classes == ("a", "b", "c")
-    assert images.split.tolist() == ["test", "train", "train", "train"]
-    assert images.index.tolist() == [0, 0, 1, 2] and images.labels.tolist() == [1, 0, 1, 1]
+    assert images.split.tolist() == ["test"] * 2 + ["train"] * 3
+    assert images.index.tolist() == [0, 1, 0, 1, 2] and images.labels.tolist() == [1, 1, 0, 1, 1]
     assert images.notes == (
         "A class with no images: 'c'.",
         "A class with no evaluated images: 'a'.",
     )
     whole = study_of(source="folder", path=str(base), size=8, evaluate="all")
-    assert images_of(whole, base).split.tolist() == ["test", *["train"] * 3, "val"]
+    assert images_of(whole, base).split.tolist() == ["test"] * 2 + ["train"] * 3 + ["val"]
     every = read(base)
-    assert every.split.tolist() == ["all"] * 5 and every.index.tolist() == list(range(5))
+    assert every.split.tolist() == ["all"] * 6 and every.index.tolist() == list(range(6))
     folds = study_of(source="folder", path=str(base), size=8, evaluate="train", folds=2)
     parts = [divide(folds, run, load(folds, base)) for run in folds.runs]
-    assert sorted(np.concatenate([held_out for _, held_out in parts])) == [1, 2, 3]
-    assert all(len(fitted) + len(held_out) == 5 for fitted, held_out in parts)
+    assert sorted(np.concatenate([held_out for _, held_out in parts])) == [2, 3, 4]
+    assert all(len(fitted) + len(held_out) == 6 for fitted, held_out in parts)
 
 
 def test_splits_of_any_name_if_the_study_names_them(photos: Photos) -> None:

@@ -83,15 +83,15 @@ def test_cifar(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(datasets.cifar, "check_integrity", lambda *arguments: True)
     folder = tmp_path / datasets.CIFAR10.base_folder
     folder.mkdir()
-    rows = np.random.default_rng(0).integers(0, 256, (6, 3072), dtype=np.uint8)
+    rows = np.random.default_rng(0).integers(0, 256, (12, 3072), dtype=np.uint8)
     names = [name for name, _ in datasets.CIFAR10.train_list + datasets.CIFAR10.test_list]
     for number, name in enumerate(names):
-        content = {"data": rows[number : number + 1], "labels": [number]}
+        content = {"data": rows[2 * number : 2 * number + 2], "labels": [number] * 2}
         (folder / name).write_bytes(pickle.dumps(content))
     (folder / "batches.meta").write_bytes(pickle.dumps({"label_names": list("abcdefghij")}))
     images = read(tmp_path, "CIFAR10", size=32)
-    assert np.array_equal(images.pixels, rows.reshape(6, 3, 32, 32).transpose(0, 2, 3, 1))
-    assert images.split.tolist() == ["train"] * 5 + ["test"]
+    assert np.array_equal(images.pixels, rows.reshape(12, 3, 32, 32).transpose(0, 2, 3, 1))
+    assert images.split.tolist() == ["train"] * 10 + ["test"] * 2
     assert images.classes == tuple("abcdefghij")
 
 
