@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import shutil
 from collections.abc import Iterable
-from html import unescape
+from html import escape, unescape
 from pathlib import Path
 
 import nbformat
@@ -18,7 +18,7 @@ import vl_convert
 
 from analysis.project import files, paths
 from analysis.results.store import Derived
-from report.site import downloads
+from report.site import citation, downloads
 
 _MODULE = re.compile(r'<script src="(?P<source>[^"]+)" type="module"></script>')
 # Written while the page is parsed, so that they run before the page is complete.
@@ -42,11 +42,15 @@ _TITLED = re.compile(
 _REFERENCE = re.compile(
     r'<meta name="citation_reference" content="citation_title=(?P<title>[^;"]*)[^"]*">\n?'
 )
+_FOOT = '<div class="colophon">'
 _UNDESCRIBED = re.compile(r'(<meta (?:property="og|name="twitter):description" )content="">')
 
 
 def add_files(site: Path, derived: Derived) -> None:
     """Write the site's one copy of Vega and the downloads of a study into a rendered site.
+
+    Pages that do not say yet which results they show say so at their foot: a page of text alone
+    has no cell that could.
 
     Raises ``UserError`` if a file of the results is missing or damaged.
     """
@@ -55,6 +59,12 @@ def add_files(site: Path, derived: Derived) -> None:
         # In a function of its own, so that none of its many names meets those of the page.
         temporary.write_text(f"(() => {{{bundle}}})();\n", encoding="utf-8")
     downloads.write(derived, site / downloads.FOLDER)
+    foot = f"{_FOOT}<p>{escape(citation.shown(derived))}</p></div>"
+    for page in site.glob("*.html"):
+        html = page.read_text(encoding="utf-8")
+        if _FOOT not in html:
+            end = max(html.rfind("</main>"), 0) or html.rfind("</body>")
+            page.write_text(f"{html[:end]}{foot}\n{html[end:]}", encoding="utf-8")
 
 
 def add_notebooks(site: Path, pages: Iterable[Path]) -> None:

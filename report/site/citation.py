@@ -109,13 +109,17 @@ def citation(derived: Derived) -> Markdown:
 
 
 def colophon(derived: Derived) -> Markdown:
-    """Return the foot of a page: the study, and when and by what its results were made."""
+    """Return the foot of a page in Markdown."""
+    return Markdown(f"::: {{.colophon}}\n{safe(shown(derived))}\n:::")
+
+
+def shown(derived: Derived) -> str:
+    """Return which study a page shows, and when and by what its results were made, as text."""
     study, (date, revision) = derived.study, _last(derived)
     commit, _, modified = revision.partition("-")
-    return Markdown(
-        f"::: {{.colophon}}\nStudy {safe(study.name)}, “{safe(study.title)}” · analysed {date} by "
-        f"revision {safe(commit[:9])}{', with changes' if modified else ''} · SHA-256 of "
-        f"`{CLAIMS}`: {digest(derived)}\n:::"
+    return (
+        f"Study {study.name}, “{study.title}” · analysed {date} by revision {commit[:9]}"
+        f"{', with changes' if modified else ''} · SHA-256 of {CLAIMS}: {digest(derived)}"
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+from html import escape
 
 import nbformat
 import pytest
@@ -11,6 +12,8 @@ from nbformat.v4 import new_code_cell, new_notebook, new_output
 
 from report.site import after
 from report.site.after import described, finished, plain
+from tests.report.site.conftest import write_results
+from tests.report.site.test_citation import HOSTILE
 
 PAGE = '<script src="a.js"></script><script src="libs/b.js" type="module"></script><p>x</p>'
 
@@ -86,6 +89,21 @@ def test_only_references_that_a_page_has_are_named_in_its_metadata(tmp_path):
     page = f'{both}<div id="refs"><div class="csl-entry">{listed}</div></div>'
     found = finished(page, folder=tmp_path)
     assert "On Numbers" in found and "Of Streets" not in found
+
+
+def test_each_page_says_once_and_as_text_which_results_it_shows(tmp_path, derived):
+    derived = write_results(title=HOSTILE)
+    pages = {"paper": "<main>a</main>", "preview": "<body>a</body>"}
+    for name, html in pages.items():
+        (tmp_path / f"{name}.html").write_text(html, encoding="utf-8")
+    (tmp_path / "report" / "assets").mkdir(parents=True)
+    for _ in range(2):
+        after.add_files(tmp_path, derived)
+        for name in pages:
+            html = (tmp_path / f"{name}.html").read_text(encoding="utf-8")
+            assert html.count("colophon") == 1 and html.startswith(pages[name][:7])
+            assert html.endswith(pages[name][7:]) and "Study demo" in html
+            assert escape(HOSTILE) in html and HOSTILE not in html
 
 
 def test_a_notebook_keeps_no_outputs_of_its_rendering(tmp_path, monkeypatch):

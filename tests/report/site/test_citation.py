@@ -57,7 +57,7 @@ def test_the_entry_is_bibtex_with_the_authors_as_one_body(paper):
 
 
 def test_the_colophon_is_that_of_the_results(derived):
-    text = citation.colophon(derived)
+    text = citation.shown(derived)
     sha256 = hashlib.sha256((derived.folder / "claims.json").read_bytes()).hexdigest()
     assert "Study demo" in text and sha256[:12] in text and "analysed 2026-01-31" in text
     assert "abcdef012, with changes" in text

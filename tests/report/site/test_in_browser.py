@@ -11,6 +11,7 @@ import threading
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from statistics import fmean
 from urllib.parse import unquote, urlsplit
 from xml.etree import ElementTree
 
@@ -197,12 +198,14 @@ def test_a_table_gives_its_data_as_csv(site, browser):
     offered = "return document.querySelectorAll('[id^=tbl-] .figure-data button').length"
     tables = "return document.querySelectorAll('[id^=tbl-] table').length"
     assert browser.execute_script(offered) == browser.execute_script(tables) > 1
-    button = browser.find_element("css selector", "#tbl-overall .figure-data button")
+    button = browser.find_element("css selector", "#tbl-classes .figure-data button")
     name, text = browser.execute_async_script(SAVED, button)
-    rows = list(csv.reader(io.StringIO(text)))
-    assert name == "overall.csv"
-    assert [row[0] for row in rows[1:]] == [ALL, *map(str, range(10))]
-    assert int(rows[1][1].replace(",", "")) == sum(int(row[1].replace(",", "")) for row in rows[2:])
+    (_, *measures), mean, *rows = csv.reader(io.StringIO(text))
+    assert name == "classes.csv" and measures == ["precision", "recall", "F1", "AUROC"]
+    assert mean[0] == f"{ALL}, mean" and [row[0] for row in rows] == list(map(str, range(10)))
+    for column in range(1, 5):
+        values = [float(row[column].split()[0]) for row in rows]
+        assert float(mean[column].split()[0]) == pytest.approx(fmean(values), abs=0.001)
 
 
 def test_a_figure_gives_itself_as_svg_for_white_paper(site, browser):
