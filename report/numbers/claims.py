@@ -11,9 +11,9 @@ from report.numbers.results import Results, checked
 
 _COUNTED: dict[Verdict, tuple[str, str]] = {
     "holds": ("holds", "hold"),
-    "does not hold": ("does not", "do not"),
     "undecided": ("is undecided", "are undecided"),
     "not tested": ("was not tested", "were not tested"),
+    "does not hold": ("does not hold", "do not hold"),
 }
 # The table without which a section is left out, or a test of another section.
 _NEEDS = {"explanations": "mean_maps", "fragility": "accuracies", "connection": "accuracies"}
@@ -125,18 +125,15 @@ class Claims(list[ClaimNumbers]):
     def summary(self) -> str:
         """Return how many claims have which verdict, in words, and which do not hold."""
         verdicts = [claim.verdict for claim in self]
-        against = [
-            f"“{one.record.statement.rstrip('.')}”" for one in self if one.verdict == _AGAINST
-        ]
-        # A few are named: what does not hold is what readers would not expect.
-        named = f" ({'; '.join(against)})" if 0 < len(against) <= _FEW else ""
         parts = [
-            f"{n} {said[n != 1]}{named if verdict == _AGAINST else ''}"
+            f"{n} {said[n != 1]}"
             for verdict, said in _COUNTED.items()
             if (n := verdicts.count(verdict))
         ]
         # Of how many is said with the first count.
-        count, space, rest = parts[0].partition(" ")
-        if _COUNTED["holds"][0] not in rest and _COUNTED["holds"][1] not in rest:
-            rest = rest.replace(" not", " not hold", 1) if rest.startswith("do") else rest
-        return formats.listed([f"{count} of {self.number}{space}{rest}", *parts[1:]])
+        count, _, said = parts[0].partition(" ")
+        counts = formats.listed([f"{count} of {self.number} {said}", *parts[1:]])
+        against = [one.record.statement.rstrip(".") for one in self if one.verdict == _AGAINST]
+        # A few are named.
+        named = formats.listed([f"“{statement}”" for statement in against])
+        return f"{counts}: {named}" if 0 < len(against) <= _FEW else counts

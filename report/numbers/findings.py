@@ -61,7 +61,7 @@ def _range(facts: Facts) -> Words:
         short, ends = facts.value, gap
     else:
         high, low = per_cent(worst.value), per_cent(best.value)
-        short = f"{low} ({best.part}) to {high} ({worst.part})"
+        short = f"error {low} ({best.part}) to {high} ({worst.part})"
         ends = f"the {facts.results.named(worst.part)} is misread most, in {high} of its images"
         ends += f", and {best.part} least, in {low}"
     return Words(
@@ -78,7 +78,7 @@ def _difference(facts: Facts) -> Words:
     fact = f"{_capital(group)} {_verb(facts, 'is', 'are')} misread {found} often than {rest}, by "
     fact += f"{facts.distance}{facts.fixed}"
     return Words(
-        facts.value,
+        f"misread {facts.distance} {found} often",
         fact,
         f"{_capital(group)} {_verb(facts, 'is', 'are')} not misread {claimed} often than {rest}, "
         f"or by less than {facts.limit_distance}: the difference is {facts.value}",
@@ -92,7 +92,7 @@ def _ratio(facts: Facts) -> Words:
     fact += facts.fixed
     side = "more" if facts.above else "less"
     return Words(
-        f"{facts.value} times",
+        f"misread {facts.value} times as often",
         fact,
         f"{fact}, not {side} than {facts.limit} times",
         _whether(fact, f"it is {side} than {facts.limit} times"),
@@ -193,11 +193,11 @@ def _guessing(facts: Facts) -> Words:
 
 def _lost(facts: Facts) -> Words:
     loss = facts.reported("loss under FGSM")
-    against, short = "", f"{facts.value} lost"
+    cost = "costs" if _leaves(facts) == "leaves" else "cost"
+    against, short = "", f"{facts.attack_alone} {cost} {facts.value}"
     if loss and facts.parameters["attack"] != FGSM:
         lost = f"{number(loss.value, 'difference of shares')} points"
-        against, short = f", where FGSM costs {lost}", f"{facts.value}; FGSM {lost}"
-    cost = "costs" if _leaves(facts) == "leaves" else "cost"
+        against, short = f", where FGSM costs {lost}", f"{short}; FGSM {lost}"
     fact = f"{facts.attack_alone} of {facts.size} {cost} {facts.value}{against}"
     return Words(
         short,
