@@ -24,10 +24,10 @@ test: $(FULL)/ready  ## check style, imports, types and security, then run the w
 	$(IN_FULL) mypy
 	$(IN_FULL) bandit --quiet --configfile pyproject.toml --recursive analysis report
 	$(IN_FULL) zizmor --offline --quiet --persona pedantic .github
-	$(IN_FULL) python -m pytest -n 2
+	$(IN_FULL) python -m pytest -n 2 --dist loadfile
 
 stress: $(FULL)/ready  ## run the long forms of the tests, which take half an hour
-	$(IN_FULL) python -m pytest -n 2 -m slow --figures build/stress.csv
+	$(IN_FULL) python -m pytest -n 2 --dist loadfile -m slow --figures build/stress.csv
 
 benchmark: $(FULL)/ready  ## time how long a reader waits for the charts
 	$(IN_FULL) python -m pytest tests/report/site/benchmark_pages.py --benchmark-only

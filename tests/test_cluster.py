@@ -221,6 +221,7 @@ def until(process: subprocess.Popen, done: Callable[[], object]) -> None:
 
 
 @needs_ray
+@pytest.mark.slow
 def test_a_failed_run_does_not_stop_the_others(
     finished: Playground, undisturbed: Playground
 ) -> None:

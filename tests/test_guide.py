@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -104,20 +105,39 @@ def test_every_command_of_the_guide_works(project: Path, environment: dict[str, 
     check_words(project, "photos-resnet", "photos-vit", "handwriting")
 
 
-def test_a_study_that_exists_is_left_alone(project: Path, environment: dict[str, str]) -> None:
-    command = [sys.executable, "-m", "analysis", "new"]
-    for name, options, said in (
-        ("demo", ["--images", "photos", "--model", "resnet18"], "exists"),
-        ("a/b", ["--images", "photos", "--model", "resnet18"], "no name for a study"),
-        ("one", ["--images", "nowhere", "--model", "resnet18"], "there is no 'nowhere'"),
-        ("one", ["--images", "photos", "--model", "resnet81"], "the nearest is"),
-        ("one", ["--images", "photos"], "--model"),
-        ("one", ["--predictions", "nowhere.csv"], "nowhere.csv"),
-    ):
-        done = subprocess.run(
-            [*command, name, *options], cwd=project, env=environment, capture_output=True, text=True
-        )
-        assert done.returncode and said in done.stderr, (name, options, done.stderr)
-        assert len(done.stderr.strip().splitlines()) <= 3
+# One process runs all of them, as each would load PyTorch.
+COMMANDS = """
+import contextlib, io, json, sys
+from analysis.__main__ import main
+for arguments in json.load(sys.stdin):
+    with contextlib.redirect_stderr(io.StringIO()) as errors:
+        try:
+            status = main(["new", *arguments])
+        except SystemExit as end:
+            status = end.code
+    print(json.dumps([status, errors.getvalue()]))
+"""
+
+
+def test_a_study_that_cannot_be_made_leaves_no_file(
+    project: Path, environment: dict[str, str]
+) -> None:
+    wrong = (
+        (["demo", "--images", "photos", "--model", "resnet18"], "exists"),
+        (["a/b", "--images", "photos", "--model", "resnet18"], "no name for a study"),
+        (["one", "--images", "nowhere", "--model", "resnet18"], "there is no 'nowhere'"),
+        (["one", "--images", "photos", "--model", "resnet81"], "the nearest is"),
+        (["one", "--images", "photos"], "--model"),
+        (["one", "--predictions", "nowhere.csv"], "nowhere.csv"),
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", COMMANDS],
+        input=json.dumps([arguments for arguments, _ in wrong]),
+        **{"cwd": project, "env": environment, "capture_output": True, "text": True},
+    )
+    answers = [json.loads(line) for line in done.stdout.splitlines()]
+    for (arguments, said), (status, errors) in zip(wrong, answers, strict=True):
+        assert status and said in errors, (arguments, errors)
+        assert len(errors.strip().splitlines()) <= 3
     assert not list(project.glob("*-one.yml"))
     assert not (project / "analysis" / "studies" / "one.toml").exists()

@@ -366,8 +366,8 @@ def state_of(study: Study) -> tuple[str, str]:
     return opened.runs["r0f0"].training.weights or "", derived.record.inputs
 
 
-def kill_before_each_step(folder: str) -> list[tuple[str, str]]:
-    """Return the states that are found, the last one after no kill."""
+def kill_before(folder: str, every: int) -> list[tuple[str, str]]:
+    """Return the states that are found after a kill every so many steps, the last after none."""
     study = made_up_study(Path(folder))
     saved, place = Path(folder) / "saved", Store.open(study).folder
     states, status = [], -signal.SIGKILL
@@ -376,8 +376,7 @@ def kill_before_each_step(folder: str) -> list[tuple[str, str]]:
         shutil.copytree(saved, place)
         number = os.fork()
         if number == 0:
-            # Two steps write a table, so that every third one is of each kind in turn.
-            write_and_die(study, 3 * len(states))
+            write_and_die(study, every * len(states))
             os._exit(0)
         status = os.waitstatus_to_exitcode(os.waitpid(number, 0)[1])
         states.append(state_of(study))
@@ -385,21 +384,23 @@ def kill_before_each_step(folder: str) -> list[tuple[str, str]]:
     return states
 
 
-def test_a_kill_before_any_step_leaves_the_old_results_or_the_new(folder: Path) -> None:
+# Two steps write a table, so that each kind is met in turn.
+@pytest.mark.parametrize("every", [17, pytest.param(1, marks=pytest.mark.slow)])
+def test_a_kill_before_any_step_leaves_the_old_results_or_the_new(folder: Path, every: int) -> None:
     study = made_up_study(folder)
     opened = filled(study)
     derivation.derive(opened, say=lambda line: None)
     old = state_of(study)
     shutil.copytree(opened.folder, folder / "saved")
     # In another process, which has no threads that a fork would lose.
-    code = f"import json; from {__name__} import kill_before_each_step as kill; "
-    code += f"print(json.dumps(kill({str(folder)!r})))"
+    code = f"import json; from {__name__} import kill_before; "
+    code += f"print(json.dumps(kill_before({str(folder)!r}, {every})))"
     done = subprocess.run(
-        [sys.executable, "-c", code], cwd=paths.ROOT, capture_output=True, text=True, timeout=500
+        [sys.executable, "-c", code], cwd=paths.ROOT, capture_output=True, text=True, timeout=900
     )
     assert done.returncode == 0, done.stderr
     states = [tuple(state) for state in json.loads(done.stdout)]
-    assert len(states) > 12
+    assert len(states) > 100 / every
     # First the old run and then the new one; the derived results follow, and are whole at any time.
     assert states == sorted(states, key=lambda state: (state[0], state[1] != old[1]))
     assert states[0] == old and states[-1][0] == "7" * 64 and states[-1][1] != old[1]
