@@ -94,11 +94,6 @@ def test_the_committed_table_keeps_its_rates_and_is_complete() -> None:
         assert mine["data_sets"].max() == LONG
 
 
-@pytest.mark.slow
-def test_the_long_form_keeps_its_rates() -> None:
-    check(rates.simulate(data_sets=LONG, processes=os.cpu_count() or 1))
-
-
 @pytest.mark.parametrize("world", WORLDS, ids=lambda world: world.name)
 def test_a_world_is_what_it_says(world: rates.World) -> None:
     errors = world.by_repeat
