@@ -4,7 +4,7 @@ REPORT := build/env/report
 FULL := build/env/full
 # Quarto is installed where there is none; where that fails, the pages are a preview.
 RENDER = $(REPORT)/bin/python -m report $$($(REPORT)/bin/python -m report.site.renderer || echo --preview)
-IN_FULL := PATH="$(CURDIR)/$(FULL)/bin:$$PATH"
+BIN := $(FULL)/bin
 
 .PHONY: report demo clothing test stress benchmark scale clean
 
@@ -18,25 +18,26 @@ clothing: $(REPORT)/ready  ## render the results on photos of clothes into build
 	$(RENDER) --profile clothing
 
 test: $(FULL)/ready  ## check style, imports, types and security, then run the whole test suite
-	$(IN_FULL) ruff check
-	$(IN_FULL) ruff format --check
-	$(IN_FULL) lint-imports
-	$(IN_FULL) mypy
-	$(IN_FULL) bandit --quiet --configfile pyproject.toml --recursive analysis report
-	$(IN_FULL) zizmor --offline --quiet --persona pedantic .github
-	$(IN_FULL) python -m pytest -n 2 --dist loadfile
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/lint-imports
+	$(BIN)/mypy
+	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive analysis report
+	$(BIN)/zizmor --offline --quiet --persona pedantic .github
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 stress: $(FULL)/ready  ## run the long forms of the tests, which take half an hour
-	$(IN_FULL) python -m pytest -n 2 --dist loadfile -m slow --figures build/stress.csv
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m slow --figures build/stress.csv
 
 benchmark: $(FULL)/ready  ## time how long a reader waits for the charts
-	$(IN_FULL) python -m pytest tests/report/site/benchmark_pages.py --benchmark-only
+	$(BIN)/python -m pytest tests/report/site/benchmark_pages.py --benchmark-only
 
 scale: $(FULL)/ready  ## measure what a finished run costs in studies of up to 10,000 runs
-	$(IN_FULL) python -m tests.results.benchmark_scale
+	$(BIN)/python -m tests.results.benchmark_scale
 
-clean:  ## remove rendered pages, environments, checkpoints; results and pictures stay
-	find build -mindepth 1 -maxdepth 1 ! -name results ! -name pictures ! -name simulation.csv ! -name scale.csv ! -name stress.csv -exec rm -r {} +
+clean:  ## remove rendered pages, environments and checkpoints; results, pictures and data stay
+	rm -rf build/site* build/env
+	test ! -d build/cache || find build/cache -mindepth 1 -maxdepth 1 ! -name data -exec rm -r {} +
 
 $(REPORT)/ready: pyproject.toml
 	@$(PYTHON) analysis/__init__.py

@@ -79,6 +79,7 @@ def run(
         failed = {}
         if todo and study.predictions:
             for each in todo:
+                opened.keep_earlier(each, say=say)
                 _take_predictions(opened, each)
         elif todo:
             with place() if place else _here(device) as workers:

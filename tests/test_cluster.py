@@ -78,7 +78,9 @@ def test_which_device_it_is_ray_decides(playground: Playground, command: Command
 def test_a_persons_own_module_goes_with_the_code(tmp_path: Path) -> None:
     for name in ("mynet.py", "other.py"):
         (tmp_path / name).touch()
-    (tmp_path / "package").mkdir()
+    # A folder of the same name that is no package is not what Python imports.
+    for name in ("package", "mynet"):
+        (tmp_path / name).mkdir()
     for model, expected in (
         ("python:mynet:network", ["mynet.py"]),
         ("python:package.nets:network", ["package"]),

@@ -254,7 +254,16 @@ def test_a_study_of_predictions_runs_without_torch(playground: Playground, made_
     environment = {**playground.variables, "PATH": "/usr/bin:/bin"}
     done = subprocess.run(command, cwd=paths.ROOT, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert (playground.folder / "results" / made_up_file.stem / "claims.json").is_file()
+    results = playground.folder / "results" / made_up_file.stem
+    assert (results / "claims.json").is_file()
+    # Other predictions of the same name replace the earlier ones, which are kept.
+    before = (results / "r0f0" / "run.json").read_bytes()
+    table = made_up_file.with_name("p.csv")
+    table.write_text("\n".join(table.read_text().splitlines()[:-1]), encoding="utf-8")
+    done = subprocess.run(command, cwd=paths.ROOT, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0 and "earlier results are kept in" in done.stdout, done.stderr
+    (kept,) = (results / "superseded").glob("*/run.json")
+    assert kept.read_bytes() == before
 
 
 @pytest.fixture

@@ -123,9 +123,12 @@ def _code(study: Study) -> list[str]:
     if model.startswith("python:"):
         name = model.removeprefix("python:").partition(":")[0].partition(".")[0]
         for folder in (study.located("."), Path.cwd()):
-            for path in (folder / name, folder / f"{name}.py"):
-                if path.exists():
-                    return [*found, str(path.resolve())]
+            # As Python finds it: a folder that is no package comes last.
+            package, module = folder / name, folder / f"{name}.py"
+            if module.is_file() and not (package / "__init__.py").is_file():
+                return [*found, str(module.resolve())]
+            if package.is_dir():
+                return [*found, str(package.resolve())]
     return found
 
 

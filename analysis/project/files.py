@@ -10,6 +10,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 TEMPORARY = ".unfinished-"
+# What systems and their file browsers leave in folders, in small letters.
+_LEFTOVERS = {"__macosx", "thumbs.db", "ehthumbs.db", "desktop.ini", "@eadir", "icon\r"}
+
+
+def hidden(name: str) -> bool:
+    """Return whether a file browser hides a file of this name, or a system left it there."""
+    return name.startswith(".") or name.lower() in _LEFTOVERS
 
 
 @contextmanager
@@ -48,12 +55,13 @@ def folder_written_whole(path: Path) -> Iterator[Path]:
         new, old = Path(scratch) / "new", Path(scratch) / "old"
         new.mkdir()
         yield new
-        if path.exists():
-            path.rename(old)
         try:
+            if path.exists():
+                path.rename(old)
             new.rename(path)
-        except OSError:
-            if old.exists():
+        # Ctrl-C too may come between the two moves.
+        except BaseException:
+            if old.exists() and not path.exists():
                 old.rename(path)
             raise
 

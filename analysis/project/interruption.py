@@ -1,4 +1,4 @@
-"""Ctrl-C, and the polite kill of a batch system, from the first moment of a program on."""
+"""Ctrl-C, a terminal that is closed, and the polite kill of a batch system, from the start on."""
 
 from __future__ import annotations
 
@@ -25,7 +25,9 @@ def begin() -> None:
 
 
 def _on_each(handler: signal._HANDLER) -> None:
-    for number in (signal.SIGINT, signal.SIGTERM):
-        # A shell has Ctrl-C ignored by what it starts in the background.
+    # Windows has no terminal that hangs up.
+    names = ("SIGINT", "SIGTERM", "SIGHUP")
+    for number in [getattr(signal, name) for name in names if hasattr(signal, name)]:
+        # A shell has Ctrl-C ignored by what it starts in the background, and nohup the hang-up.
         if signal.getsignal(number) != signal.SIG_IGN:
             signal.signal(number, handler)

@@ -55,7 +55,7 @@ def check_folder(folder: Path, *, asked: Collection[str]) -> None:
     ``asked`` are the names of its runs. Others of an earlier form of the study may be there.
     """
     for path in sorted(folder.iterdir()):
-        known = path.name in (CLAIMS, LOCK, SUPERSEDED) or path.name.startswith(files.TEMPORARY)
+        known = path.name in (CLAIMS, LOCK, SUPERSEDED) or files.hidden(path.name)
         if RUN_NAME.fullmatch(path.name):
             strangers = _strangers(path, named=path.name not in asked)
         else:
@@ -77,9 +77,7 @@ def _strangers(folder: Path, *, named: bool) -> list[Path]:
     return [
         path
         for path in sorted(folder.iterdir())
-        if path.name != RUN
-        and not path.name.startswith(files.TEMPORARY)
-        and not TABLE_FILE.fullmatch(path.name)
+        if path.name != RUN and not files.hidden(path.name) and not TABLE_FILE.fullmatch(path.name)
     ]
 
 

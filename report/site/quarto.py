@@ -65,7 +65,7 @@ def render(
         if quarto:
             command = [quarto, "render", str(project), "--output-dir", str(folder)]
             command += ["--profile", profile] if profile else []
-            with _without_leftovers(pages):
+            with _without_leftovers(pages, project):
                 status, lines = _run(command, timeout=timeout, project=project)
             if status:
                 raise UserError(f"Quarto failed: {_reason(lines)}\n`quarto render` shows its log.")
@@ -106,12 +106,13 @@ def _locked(folder: Path, timeout: float) -> Iterator[None]:
 
 
 @contextmanager
-def _without_leftovers(pages: list[Path]) -> Iterator[None]:
-    """Remove what Quarto leaves next to the pages if it is stopped."""
+def _without_leftovers(pages: list[Path], project: Path) -> Iterator[None]:
+    """Remove what Quarto leaves next to the pages of a project's folder if it is stopped."""
 
     def present() -> set[Path]:
-        names = [(page.parent, one.format(page.stem)) for page in pages for one in _LEFT]
-        names.append((paths.ROOT, "site_libs"))
+        folders = {page: project / page.parent.relative_to(paths.ROOT) for page in pages}
+        names = [(folders[page], one.format(page.stem)) for page in pages for one in _LEFT]
+        names.append((project, "site_libs"))
         return {path for folder, name in names for path in folder.glob(name)}
 
     before = present()

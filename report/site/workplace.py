@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -10,9 +11,12 @@ from pathlib import Path
 
 from analysis.project import paths
 from analysis.project.errors import UserError
+from report.site import downloads
 
 # What rendering reads besides the files of the project's own folder and the results.
 _FOLDERS = ("analysis", "report")
+# What a rendering makes at the top of a site.
+_MADE = re.compile(r"[\w-]+\.(html|pdf)|report|site_libs|search\.json|sitemap\.xml|preview\.css")
 
 
 def output(folder: Path | None, *, usual: str) -> Path:
@@ -22,14 +26,21 @@ def output(folder: Path | None, *, usual: str) -> Path:
     """
     place = paths.ROOT / usual if folder is None else folder.expanduser().resolve()
     if folder is not None and place.exists():
-        there = set(path.name for path in place.iterdir()) if place.is_dir() else {place.name}
-        if there and "index.html" not in there:
-            raise UserError(
-                f"{place} has other files than pages, which would be lost.\n"
-                "Name a folder that is empty or does not exist."
-            )
         if place == paths.ROOT or paths.ROOT.is_relative_to(place):
             raise UserError(f"{place} holds this project; name another folder for the pages.")
+        if place.is_mount():
+            raise UserError(f"{place} cannot be replaced, as it is mounted; name a folder in it.")
+        there = sorted(path.name for path in place.iterdir()) if place.is_dir() else [place.name]
+        if others := [name for name in there if not _MADE.fullmatch(name)]:
+            raise UserError(
+                f"{place} has other files than pages, which would be lost: {others[0]}\n"
+                "Name a folder that is empty or does not exist."
+            )
+        if there and not (place / downloads.FOLDER).is_dir():
+            raise UserError(
+                f"{place} has pages of something else, which would be lost.\n"
+                "Name a folder that is empty or does not exist."
+            )
     for written in (place.parent, *([paths.ROOT] if folder is None else [])):
         try:
             written.mkdir(parents=True, exist_ok=True)
@@ -54,7 +65,8 @@ def project(*, copied: bool) -> Iterator[Path]:
         copy.mkdir()
         for path in paths.ROOT.iterdir():
             if path.name in _FOLDERS:
-                ignored = shutil.ignore_patterns("__pycache__")
+                # The locks of some editors are links to nothing.
+                ignored = shutil.ignore_patterns("__pycache__", ".*")
                 shutil.copytree(path, copy / path.name, ignore=ignored)
             elif path.is_file() and path.name != ".git":
                 # Without its permissions, which may forbid to change it.

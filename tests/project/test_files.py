@@ -69,8 +69,9 @@ def test_a_folder_is_replaced_whole(tmp_path: Path) -> None:
     assert os.listdir(place) == ["two"] and os.listdir(tmp_path) == ["site"]
 
 
-def test_a_folder_that_cannot_be_moved_leaves_the_old_one(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("error", [OSError(errno.EACCES, "Permission denied"), KeyboardInterrupt()])
+def test_a_folder_that_is_not_moved_leaves_the_old_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException
 ) -> None:
     place = tmp_path / "site"
     place.mkdir()
@@ -79,11 +80,11 @@ def test_a_folder_that_cannot_be_moved_leaves_the_old_one(
 
     def refuse(path: Path, target: Path) -> Path:
         if path.name == "new":
-            raise OSError(errno.EACCES, "Permission denied")
+            raise error
         return rename(path, target)
 
     monkeypatch.setattr(Path, "rename", refuse)
-    with pytest.raises(OSError), folder_written_whole(place) as temporary:
+    with pytest.raises(type(error)), folder_written_whole(place) as temporary:
         (temporary / "new").write_text("new")
     assert os.listdir(place) == ["old"]
     assert not [name for name in os.listdir(tmp_path) if name.startswith(TEMPORARY)]

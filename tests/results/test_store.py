@@ -286,6 +286,9 @@ def test_runs_of_different_images_are_not_put_together(folder: Path) -> None:
 
 def test_a_stranger_in_the_folder_is_named(folder: Path) -> None:
     opened = filled(made_up_study(folder))
+    # What a file browser leaves is none.
+    for path in (".DS_Store", "r0f0/.DS_Store", "r0f0/desktop.ini", "r0f0/Thumbs.db"):
+        (opened.folder / path).touch()
     verification.check_folder(opened.folder, asked=RUNS)
     (opened.folder / "notes.txt").write_text("mine")
     with pytest.raises(UserError, match=r"notes\.txt does not belong"):

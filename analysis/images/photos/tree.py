@@ -12,9 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from analysis.images.photos.pixels import formats, is_photo
-
-# What systems leave in folders, next to names that begin with a dot.
-_LEFTOVERS = {"__macosx", "thumbs.db", "ehthumbs.db", "desktop.ini", "@eadir", "icon\r"}
+from analysis.project import files
 
 
 class Photo(NamedTuple):
@@ -92,7 +90,7 @@ def _scan(path: Path, prefix: str, above: frozenset, passed: PassedOver) -> Fold
         ordered = sorted(entries, key=lambda entry: (readable(entry.name), entry.name))
     for entry in ordered:
         name = readable(entry.name)
-        if name.startswith(".") or name.lower() in _LEFTOVERS:
+        if files.hidden(name):
             passed.hidden += 1
             continue
         target, file = _status(entry.path), Path(entry.path)

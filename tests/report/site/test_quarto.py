@@ -241,22 +241,34 @@ def test_a_failing_cell_is_named_with_its_place(project, failed):
 
 def test_pages_can_go_anywhere_and_nothing_else_is_written(project, monkeypatch, tmp_path):
     before = with_old_pages(project)
-    fake_quarto(project, PAGES + 'touch "$2/index.html"; pwd > "$out/where"', monkeypatch)
+    # What another rendering has made in the project meanwhile stays there.
+    script = f'touch "$2/index.html"; touch "{project}/index.pdf"; pwd > "{tmp_path}/where"; '
+    script += 'mkdir -p "$out/report/assets/downloads"'
+    fake_quarto(project, PAGES + script, monkeypatch)
     place = tmp_path / "elsewhere [é] 'x'" / "site"
     assert main(["--output", str(place)]) == 0
     assert (place / "index.html").read_text() == "new\n"
+    (project / "index.pdf").unlink()
     assert files_of(project) == before
     # Made in a copy of the project, which is gone.
-    where = Path((place / "where").read_text().strip())
+    where = Path((tmp_path / "where").read_text().strip())
     assert where != project and not where.exists()
     assert main(["--output", str(place)]) == 0
 
 
-@pytest.mark.parametrize("there", ["photos", "a file", "the project", "around the project"])
+@pytest.mark.parametrize(
+    "there",
+    ["photos", "a file", ".git", "CNAME", "other pages", "the project", "around the project"],
+)
 def test_files_that_are_no_pages_are_never_replaced(project, tmp_path, there):
     place = tmp_path / "mine"
-    if there == "photos":
-        (place / "photos").mkdir(parents=True)
+    if there in ("photos", ".git", "CNAME", "other pages"):
+        (place / "report" / "assets" / "downloads").mkdir(parents=True)
+        (place / "index.html").touch()
+        if there == "other pages":
+            shutil.rmtree(place / "report")
+        else:
+            (place / there).mkdir()
     elif there == "a file":
         place.touch()
     else:
