@@ -71,7 +71,7 @@ def test_every_chart_is_drawn_offline_without_an_error(site, root, browser):
         assert addresses and not [url for url in addresses if not url.startswith(own)]
 
 
-@pytest.mark.parametrize("width", [390, 1280])
+@pytest.mark.parametrize("width", [390, 768, 1280])
 def test_no_page_scrolls_sideways_and_what_is_wide_can_be_moved_by_keyboard(site, browser, width):
     unreachable = """
         return [...document.querySelectorAll('.wide, pre')]
