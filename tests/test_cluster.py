@@ -262,7 +262,8 @@ def test_killed_and_stopped_it_continues_to_the_same_results(
         process.send_signal(how)
         _, errors = process.communicate(timeout=300)
         assert how == signal.SIGKILL or process.returncode == 130 and "Traceback" not in errors
-        assert psutil.wait_procs(started, timeout=60)[1] == []
+        # Ray's own agents look for the rest of it now and then.
+        assert psutil.wait_procs(started, timeout=180)[1] == []
     shutil.rmtree(playground.folder / "cache")
     shutil.rmtree(playground.results)
     process = playground.start("run", playground.study, "--ray")

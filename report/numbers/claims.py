@@ -121,6 +121,14 @@ class Claims(list[ClaimNumbers]):
         """Return how many claims have a threshold."""
         return sum(claim.record.confirmatory for claim in self)
 
+    @cached_property
+    def decided_by_recipe(self) -> list[str]:
+        """Return the claims, in words, that hold here or with the companion's recipe, not both."""
+        companion = self._results.companion
+        theirs = {one.id: one.study.verdict for one in companion.claims} if companion else {}
+        opposite = {"holds", _AGAINST}
+        return [one.record.clause for one in self if {one.verdict, theirs.get(one.id)} == opposite]
+
     @property
     def summary(self) -> str:
         """Return how many claims have which verdict, in words, and which do not hold."""
