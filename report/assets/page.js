@@ -8,7 +8,7 @@
     // The answer stays clear of the contents at the right.
     wide.classList.add(wide.id === "tbl-answer" ? "column-page-left" : "column-page");
     let around = wide.parentElement;
-    for (; around?.closest("main > *"); around = around.parentElement) {
+    for (; around?.closest("main"); around = around.parentElement) {
       around.classList.add("page-columns", "page-full");
     }
   }
