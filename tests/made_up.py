@@ -11,6 +11,7 @@ from analysis import study as studies
 from analysis.results import status
 from analysis.results.records import Analysis, RunRecord, Training
 from analysis.results.schemas import (
+    ALTERED,
     CORRUPTIONS,
     FGSM,
     FGSM_NATIVE,
@@ -22,7 +23,7 @@ from analysis.results.schemas import (
     RUN_TABLES,
 )
 from analysis.results.store import Store
-from analysis.study import Run, Study
+from analysis.study import Attacks, Corruptions, Run, Study
 
 WEIGHTS = "5" * 64
 PROVENANCE = {
@@ -39,7 +40,10 @@ images = { source = "svhn-subset", folds = 2 }
 network = { model = "test_resnet", size = 64 }
 training = { learning_rate = 1e-3, stages = [{ size = 64, epochs = 2 }] }
 maps = { layers = ["layer2.0", "layer1.0"] }
-attacks = { epsilons = [0, 0.015], native_epsilons = [0.015], sample_epsilons = [0.015] }
+attacks.epsilons = [0, 0.015]
+attacks.native_epsilons = [0.015]
+attacks.sample_epsilons = [0.015]
+attacks.sample = 15
 bootstrap = { resamples = 100 }
 """
 
@@ -91,20 +95,26 @@ def duplicates() -> pd.DataFrame:
     return pd.DataFrame(columns=list(kinds)).astype(kinds)
 
 
+def sampled(rows: pd.DataFrame, settings: Attacks | Corruptions | None) -> pd.DataFrame:
+    """Return the rows of the images in a sample, which has the first groups."""
+    return rows[rows["group"] < (settings or Attacks(epsilons=(0, 1))).sample]
+
+
 def maps(study: Study, rows: pd.DataFrame, *, seed: int) -> dict[str, pd.DataFrame]:
     generator = np.random.default_rng(seed)
     tables = []
     for layer in study.maps.layers:
         for weights in MAPPED:
+            mapped = sampled(rows, study.attacks) if weights in ALTERED else rows
             columns = {"layer": layer, "weights": weights}
-            columns |= {name: rows[name].to_numpy() for name in ("index", "label")}
-            columns["target"] = rows["predicted"].to_numpy()
+            columns |= {name: mapped[name].to_numpy() for name in ("index", "label")}
+            columns["target"] = mapped["predicted"].to_numpy()
             for measure in ("spread", "area", "offset"):
-                columns[measure] = generator.random(len(rows)).astype(np.float32)
+                columns[measure] = generator.random(len(mapped)).astype(np.float32)
             columns["fragments"] = np.float32(1)
             tables.append(pd.DataFrame(columns))
     cells = [
-        (layer, label, row, column, 1 / 16, 1)
+        (layer, label, row, column, 1 / 16, (rows["label"] == label).sum())
         for layer in study.maps.layers
         for label in sorted(set(rows["label"]))
         for row in range(4)
@@ -125,23 +135,31 @@ def attacks(study: Study, rows: pd.DataFrame, *, seed: int) -> dict[str, pd.Data
         (PGD, settings.sample_epsilons),
     ):
         for epsilon in epsilons:
-            part = _attacked(rows, attack, epsilon, generator)
+            moved = sampled(rows, settings) if attack == PGD else rows
+            part = _attacked(moved, attack, epsilon, generator)
             if (attack, epsilon) != (FGSM, settings.logits_epsilon):
                 part["logits"] = None
-            tables.append(part.iloc[: len(part) // 2] if attack == PGD else part)
-    keys = {"attack": FGSM, "epsilon": 0.015, "resolution": 64, "native": False, "measure": "ssim"}
+            tables.append(part)
     numbers = dict.fromkeys(("mean", "q05", "median", "q95"), 0.9)
-    changes = pd.DataFrame([keys | numbers | {"images": 10}])
-    return {"attacks": pd.concat(tables, ignore_index=True), "perturbations": changes}
+    changes = [
+        {"attack": attack, "epsilon": epsilon, "resolution": resolution, "native": resolution == 32}
+        | {"measure": measure, **numbers, "images": len(sampled(rows, settings))}
+        for attack in (FGSM, RANDOM_SIGN, FGSM_NATIVE, PGD)
+        for epsilon in settings.sample_epsilons
+        for resolution in (32, 64)
+        for measure in ("ssim", "psnr", "linf", "rms")
+    ]
+    return {"attacks": pd.concat(tables, ignore_index=True), "perturbations": pd.DataFrame(changes)}
 
 
 def controls(study: Study, rows: pd.DataFrame, *, seed: int) -> dict[str, pd.DataFrame]:
     generator = np.random.default_rng(seed + 1)
     tables = []
     for attack in (PGD, PGD_RANDOM, PGD_MARGIN):
-        part = _attacked(rows, attack, study.attacks.logits_epsilon, generator)
+        moved = rows if attack == PGD else sampled(rows, study.attacks)
+        part = _attacked(moved, attack, study.attacks.logits_epsilon, generator)
         if attack != PGD:
-            part = part.iloc[: len(part) // 2].assign(logits=None)
+            part = part.assign(logits=None)
         tables.append(part)
     gradients = rows[["index", "label"]].assign(largest=np.float32(0.1), zero=0.0)
     return {
@@ -162,7 +180,7 @@ def corruptions(study: Study, rows: pd.DataFrame, *, seed: int) -> dict[str, pd.
     tables = []
     for name in CORRUPTIONS:
         for number, strength in enumerate(getattr(study.corruptions, name)):
-            found = _attacked(rows[rows["group"] % 2 == 0], FGSM, 0.1 * number, generator)
+            found = _attacked(sampled(rows, study.corruptions), FGSM, 0.1 * number, generator)
             found = found.assign(corruption=name, strength=float(strength))
             tables.append(found[list(RUN_TABLES["corruptions"].columns)])
     return {"corruptions": pd.concat(tables, ignore_index=True)}
@@ -206,7 +224,7 @@ def add_run(
     trained = {"training_images": 0, "history": None}
     if study.trained:
         written = store.write_table(run.name, "history", history(study.epochs))
-        trained = {"training_images": 10, "history": written}
+        trained = {"training_images": images, "history": written}
     record = RunRecord(
         study=study.name,
         repeat=run.repeat,

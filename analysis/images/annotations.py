@@ -14,6 +14,7 @@ from analysis.images.attributes import NAMES
 from analysis.images.classes import listed, shortened
 from analysis.images.images import ALL_SPLITS, Images
 from analysis.project.errors import UserError
+from analysis.results.columns import LARGEST
 
 _KEYS = ("file", "index")
 _RESERVED = (*_KEYS, "split", "group", "label", *NAMES)
@@ -162,6 +163,6 @@ def _numbers(column: pd.Series, path: Path) -> np.ndarray | None:
     values = pd.to_numeric(column.where(~missing), errors="coerce").to_numpy(np.float64)
     if missing.all() or np.isnan(values[~missing]).any():
         return None
-    if np.isinf(values).any():
-        raise _refused(path, f"the column {column.name!r} must be finite")
+    if (np.abs(values) > LARGEST).any():
+        raise _refused(path, f"the column {column.name!r} must be finite, at most {LARGEST:g}")
     return values

@@ -20,6 +20,7 @@ from analysis.images.classes import checked, listed, shortened
 from analysis.images.images import ALL_SPLITS, MOST_CLASSES, Images
 from analysis.images.photos.pixels import levels
 from analysis.project.errors import UserError, nearest
+from analysis.results.columns import LARGEST
 from analysis.study import Study
 
 _COLUMNS = ("images", "labels", "split", "group")
@@ -212,8 +213,8 @@ def _column(column: np.ndarray, kind: str, name: str, count: int, *, refuse: Ref
         raise refuse(f"{name!r} must name a split for each image")
     if kind.startswith(_ATTRIBUTE) and column.dtype.kind != "U":
         column = column.astype(np.float64)
-        if np.isinf(column).any():
-            raise refuse(f"{name!r} must be finite")
+        if (np.abs(column) > LARGEST).any():
+            raise refuse(f"{name!r} must be finite, at most {LARGEST:g}")
     return column
 
 

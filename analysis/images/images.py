@@ -11,6 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from analysis.results.columns import LARGEST
+
 # 64 images at 128×128, and what a ResNet keeps of them for a gradient, fit well below 1 GB.
 BATCH = 64
 FEWEST_CLASSES, MOST_CLASSES = 2, 1000
@@ -66,10 +68,14 @@ class Images:
         masks = self.masks
         if masks is not None and (masks.dtype != bool or masks.shape != self.pixels.shape[:3]):
             raise ValueError("masks must be bool of shape (N, height, width)")
+        if (self.group < -1).any() or (self.index < 0).any():
+            raise ValueError("group must be -1, if it is not known, or more, and index 0 or more")
         for name, column in self.attributes.items():
             text = column.dtype.kind == "U"
             if column.shape != (len(self),) or not (text or column.dtype == np.float64):
                 raise ValueError(f"the attribute {name} must be float64 or text, one per image")
+            if not text and (np.abs(column) > LARGEST).any():
+                raise ValueError(f"the attribute {name} must be at most {LARGEST:g}")
         if self.files is not None and len(self.files) != len(self):
             raise ValueError("files must have one path for each image")
 

@@ -15,6 +15,7 @@ from analysis.predicted import files
 from analysis.predicted.files import Header, likeliest, refused, short
 from analysis.predicted.scores import outcomes
 from analysis.project.errors import UserError
+from analysis.results.columns import LARGEST
 from analysis.results.schemas import ALL
 from analysis.study import Predictions, Study
 
@@ -172,9 +173,10 @@ def _attribute(found: Header, column: pa.ChunkedArray, name: str) -> np.ndarray:
     kind = column.type
     if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind):
         values = column.cast(pa.float64()).to_numpy()
-        if np.isinf(values).any():
-            row = int(np.isinf(values).argmax()) + 1
-            raise refused(found.path, f"row {row} of the column {short(name)} is infinite")
+        beyond = np.abs(values) > LARGEST
+        if beyond.any():
+            where = f"row {int(beyond.argmax()) + 1} of the column {short(name)}"
+            raise refused(found.path, f"{where} is infinite or beyond {LARGEST:g}")
         return values
     texts = _texts(found, column, name)
     count = len(np.unique(texts))

@@ -6,6 +6,8 @@ import numpy as np
 import pandera.pandas as pa
 
 SHARE = pa.Check.in_range(0, 1)
+# The largest attribute of an image either way: sums of squares of larger ones have no number.
+LARGEST = 1e100
 AT_LEAST_0, AT_LEAST_1 = pa.Check.ge(0), pa.Check.ge(1)
 
 

@@ -9,8 +9,10 @@ import pandas as pd
 
 from analysis.results.schemas import (
     ALTERED,
+    CORRUPTIONS,
     FGSM,
     FGSM_NATIVE,
+    LEVELS,
     PGD,
     PGD_MARGIN,
     PGD_RANDOM,
@@ -18,7 +20,7 @@ from analysis.results.schemas import (
     RANDOM_SIGN,
     TRAINED,
 )
-from analysis.study import Attacks, Study
+from analysis.study import Attacks, Corruptions, Study
 
 Tables = dict[str, pd.DataFrame]
 
@@ -26,10 +28,17 @@ Tables = dict[str, pd.DataFrame]
 _ROUNDING = 1e-3
 _LONGEST_TEXT, _LARGEST_IMAGE = 5000, 100_000
 _OF_IMAGES = ("maps", "attacks", "controls", "gradients", "corruptions")
+# What the measures of a perturbation can be; psnr is that of float32 pixels.
+_MEASURED = {"ssim": (-1, 1), "psnr": (0, 1000), "linf": (0, LEVELS), "rms": (0, LEVELS)}
 
 
-def problems(study: Study, tables: Tables, *, classes: int) -> Iterable[str]:
-    """Yield what is wrong with the tables of a run, a sentence each without its full stop."""
+def problems(
+    study: Study, tables: Tables, *, classes: int, training_images: int = 0
+) -> Iterable[str]:
+    """Yield what is wrong with the tables of a run, a sentence each without its full stop.
+
+    ``training_images`` counts those that its network was trained on, if it was trained here.
+    """
     training = len(tables.get("history", ()))
     if training != study.epochs:
         yield f"its training has {training} epochs, not {study.epochs}"
@@ -61,12 +70,23 @@ def problems(study: Study, tables: Tables, *, classes: int) -> Iterable[str]:
             and set(by_index.index) - {*tables[name]["index"]}
         ):
             yield "attributes has not every image"
+    yield from _positions(study, tables, training_images)
+    if "attributes" in tables:
+        yield from _attributes(tables["attributes"])
+    if study.corruptions and "corruptions" in tables:
+        yield from _corruptions(study.corruptions, tables["corruptions"])
     if study.attacks and "attacks" in tables:
         yield from _attacks(study.attacks, tables, by_index, classes)
     if study.attacks and "controls" in tables:
         yield from _controls(study.attacks, tables, by_index, classes)
     if "maps" in tables:
         yield from _maps(study, tables, by_index)
+    yield from _samples(study, tables, by_index)
+
+
+def units(group: pd.Series) -> pd.Series:
+    """Return the groups of images by their index; one that is not known has a group of its own."""
+    return group.where(group >= 0, -1 - group.index.to_series())
 
 
 def _values(table: pd.DataFrame, name: str, classes: int) -> Iterable[str]:
@@ -105,6 +125,67 @@ def _kept(table: pd.DataFrame, where: pd.Series, name: str, classes: int) -> Ite
         yield from _logits(table[kept], name, classes)
 
 
+def _positions(study: Study, tables: Tables, training_images: int) -> Iterable[str]:
+    """Yield positions of images beyond all that there are, as far as those are known."""
+    if not training_images:
+        return
+    evaluated = len(tables["predictions"])
+    folds = study.images.folds > 1
+    # In folds, what is not evaluated is trained on.
+    known = {"predictions": ("index", evaluated + training_images if folds else evaluated)}
+    known["duplicates"] = ("other_index", evaluated + training_images if folds else training_images)
+    for name, (column, count) in known.items():
+        if name in tables and (tables[name][column] >= count).any():
+            yield f"{name} has an {column} beyond the {count:,} images"
+
+
+def _attributes(table: pd.DataFrame) -> Iterable[str]:
+    number, category = table["number"].notna(), table["category"] != ""
+    # Where an image's value is not known, it has neither.
+    kinds = pd.DataFrame({"number": number, "category": category}).groupby(table["attribute"]).any()
+    if kinds.all(axis=1).any():
+        yield "attributes has an attribute that is both a number and a category"
+    if (~kinds.any(axis=1)).all() and len(kinds):
+        yield "attributes has no value"
+
+
+def _samples(study: Study, tables: Tables, by_index: pd.DataFrame) -> Iterable[str]:
+    """Yield what is wrong with the part of a random sample of groups that a run has."""
+    groups = study.attacks.sample if study.attacks else Attacks.model_fields["sample"].default
+    parts: list[tuple[str, pd.DataFrame, list[str], int]] = []
+    if study.attacks and "attacks" in tables:
+        rows = tables["attacks"][tables["attacks"]["attack"] == PGD]
+        parts.append(("attacks", rows, ["epsilon"], groups))
+    if "maps" in tables:
+        rows = tables["maps"][tables["maps"]["weights"].isin(ALTERED)]
+        parts.append(("maps", rows, ["layer", "weights"], groups))
+    if study.corruptions and "corruptions" in tables:
+        keys = ["corruption", "strength"]
+        parts.append(("corruptions", tables["corruptions"], keys, study.corruptions.sample))
+    group = units(by_index["group"])
+    drawn: dict[int, set[int]] = {}
+    for name, rows, keys, wanted in parts:
+        images = set(rows["index"])
+        chosen = group[group.index.isin(images)]
+        fewest = min(wanted, group.nunique()) if study.images.folds == 1 else 0
+        if (rows.groupby(keys).size() != len(images)).any():
+            yield f"{name} has not the same sample of images throughout"
+        elif group.isin(chosen).sum() != len(images):
+            yield f"{name} has a sample with parts of groups"
+        elif not fewest <= chosen.nunique() <= wanted:
+            yield f"{name} has a sample of {chosen.nunique():,} groups, not {wanted:,}"
+        elif drawn.setdefault(wanted, images) != images:
+            yield f"{name} has another sample than the other tables"
+
+
+def _corruptions(settings: Corruptions, table: pd.DataFrame) -> Iterable[str]:
+    # A fold may have no part of the sample.
+    asked = {(name, float(each)) for name in CORRUPTIONS for each in getattr(settings, name)}
+    found = set(zip(table["corruption"], table["strength"], strict=True))
+    if found and found != asked:
+        yield "corruptions has other corruptions or strengths than the study"
+
+
 def _attacks(
     settings: Attacks, tables: Tables, by_index: pd.DataFrame, classes: int
 ) -> Iterable[str]:
@@ -133,15 +214,49 @@ def _attacks(
             yield f"attacks has another {column} for images that are not moved than predictions"
     at = (table["attack"] == FGSM) & (table["epsilon"] == settings.logits_epsilon)
     yield from _kept(table, at, "attacks", classes)
-    changes = tables["perturbations"]
-    if not set(changes["epsilon"]) <= set(settings.sample_epsilons):
-        yield "perturbations has other sizes than the study"
-    if changes.empty != (table["attack"] != PGD).all():
+    sample = table[table["attack"] == PGD]["index"].nunique()
+    yield from _perturbations(settings, tables["perturbations"], images=sample)
+
+
+def _perturbations(settings: Attacks, table: pd.DataFrame, *, images: int) -> Iterable[str]:
+    """Yield what is wrong with how far a sample of so many images is moved."""
+    if table.empty != (images == 0):
         yield "perturbations is not of the sample that attacks has"
-    if (changes["resolution"] > _LARGEST_IMAGE).any():
+        return
+    if not set(table["epsilon"]) <= set(settings.sample_epsilons):
+        yield "perturbations has other sizes than the study"
+    if (table["resolution"] > _LARGEST_IMAGE).any():
         yield "perturbations has a resolution that no image has"
-    if (changes["images"] > images).any():
-        yield "perturbations has more images than predictions"
+    given = table[table["native"]]
+    wanted = {
+        (attack, epsilon, measure)
+        for attack in (FGSM, RANDOM_SIGN, FGSM_NATIVE, PGD)
+        for epsilon in settings.sample_epsilons
+        for measure in _MEASURED
+    }
+    found = set(zip(given["attack"], given["epsilon"], given["measure"], strict=True))
+    if (
+        len(given) != len(wanted)
+        or found != wanted
+        or len(table) not in (len(given), 2 * len(given))
+    ):
+        yield "perturbations has not every attack, size and measure once"
+    # Two images that are equal have no psnr, and small ones no ssim.
+    counts = {"ssim": {0, images}, "psnr": range(images + 1), "linf": {images}, "rms": {images}}
+    for measure, rows in table.groupby("measure"):
+        lowest, highest = _MEASURED[measure]
+        numbers = rows[["mean", "q05", "median", "q95"]]
+        if not rows["images"].isin(counts[measure]).all():
+            yield f"perturbations has other images for {measure} than attacks"
+        if (numbers.isna() != (rows["images"] == 0).to_numpy()[:, None]).to_numpy().any():
+            yield f"perturbations has no {measure} of images that have one"
+        slack = _ROUNDING * highest
+        if (numbers < lowest - slack).to_numpy().any() or (
+            numbers > highest + slack
+        ).to_numpy().any():
+            yield f"perturbations has a {measure} that no image has"
+        if (rows["q05"] > rows["median"]).any() or (rows["median"] > rows["q95"]).any():
+            yield f"perturbations has quantiles of {measure} that fall"
 
 
 def _controls(
@@ -190,10 +305,18 @@ def _maps(study: Study, tables: Tables, by_index: pd.DataFrame) -> Iterable[str]
         yield "maps has not every image"
     if (table["target"].to_numpy() != by_index["predicted"].reindex(table["index"])).any():
         yield "maps explains another class than the predicted one"
-    if not set(means["layer"]) <= layers:
-        yield "mean_maps has other layers than the study"
-    if (means["images"] > len(by_index)).any():
-        yield "mean_maps has more images than predictions"
+    yield from _mean_maps(means, table[table["weights"] == TRAINED])
+
+
+def _mean_maps(means: pd.DataFrame, trained: pd.DataFrame) -> Iterable[str]:
+    """Yield what is wrong with the mean of maps of which ``trained`` has the measures."""
+    # A map that is zero everywhere counts for nothing, and a class without another has no mean.
+    mapped = trained[trained["spread"].notna()].groupby(["layer", "label"]).size()
+    behind = means.groupby(["layer", "label"])["images"].agg(["min", "max"])
+    if set(behind.index) != set(mapped.index):
+        yield "mean_maps has other layers or classes than maps"
+    elif (behind.sub(mapped, axis=0) != 0).to_numpy().any():
+        yield "mean_maps has another number of images than maps"
     for _, cells in means.groupby(["layer", "label"]):
         # Each cell once, and all of them the whole.
         count = (cells["row"].max() + 1) * (cells["column"].max() + 1)

@@ -11,6 +11,7 @@ import pandera.pandas as pa
 from analysis.results.columns import (
     AT_LEAST_0,
     AT_LEAST_1,
+    LARGEST,
     SHARE,
     count,
     logits,
@@ -102,7 +103,7 @@ RUN_TABLES: dict[str, pa.DataFrameSchema] = {
     "predictions": table(
         {
             "index": INDEX,
-            "group": number("group that the image belongs to; -1 if not known", kind="int64"),
+            "group": count("group that the image belongs to; -1 if not known", -1),
             "label": LABEL,
             "predicted": count("class with the largest logit"),
             "confidence": share("softmax probability of the predicted class", kind="float32"),
@@ -115,7 +116,11 @@ RUN_TABLES: dict[str, pa.DataFrameSchema] = {
         {
             "index": INDEX,
             "attribute": text("name of the attribute"),
-            "number": number("its value; missing for a category", missing=True),
+            "number": number(
+                "its value; missing for a category",
+                pa.Check.in_range(-LARGEST, LARGEST),
+                missing=True,
+            ),
             "category": text("its category; empty for a number"),
         },
         unique=["index", "attribute"],

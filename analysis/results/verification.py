@@ -6,7 +6,7 @@ can write records that fit them.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +17,7 @@ from analysis.project.errors import UserError
 from analysis.project.paths import shown
 from analysis.results import consistency
 from analysis.results.records import Broken, RunRecord
+from analysis.results.schemas import PGD
 from analysis.results.store import (
     CLAIMS,
     LOCK,
@@ -115,7 +116,13 @@ def check_run(store: Store, run: str) -> int:
     """
     record = store.runs[run]
     tables = {name: store.read(run, name) for name in record.tables}
-    for problem in consistency.problems(store.study, tables, classes=len(record.classes)):
+    found = consistency.problems(
+        store.study,
+        tables,
+        classes=len(record.classes),
+        training_images=record.training.training_images,
+    )
+    for problem in found:
         raise UserError(
             f"{shown(store.folder / run)} is not a valid run of {store.study.name}: {problem}.\n"
             f"Copy it again from where it was computed, or delete it."
@@ -148,4 +155,27 @@ def check_together(store: Store, runs: Iterable[str]) -> None:
             raise UserError(
                 f"Repeat {repeat} of {store.study.name} does not predict each image once, or not "
                 "the same images as the others.\nDelete its runs and compute them again."
+            )
+        _check_samples(store, [record for record in records if record.repeat == repeat], rows)
+
+
+def _check_samples(store: Store, records: Sequence[RunRecord], rows: pd.DataFrame) -> None:
+    """Check that the runs of a repeat share samples of as many groups as the study asks for."""
+    group = consistency.units(rows.set_index("index")["group"])
+    for name in ("attacks", "corruptions"):
+        settings = getattr(store.study, name)
+        if settings is None or any(name not in record.tables for record in records):
+            continue
+        tables = [store.read(record.name, name) for record in records]
+        sampled = [
+            table["index"] if name == "corruptions" else table["index"][table["attack"] == PGD]
+            for table in tables
+        ]
+        found = group.loc[np.unique(np.concatenate(sampled))].nunique()
+        wanted = min(settings.sample, group.nunique())
+        if found != wanted:
+            raise UserError(
+                f"Repeat {records[0].repeat} of {store.study.name} has a sample of {found:,} "
+                f"groups of images in {name}, not {wanted:,}.\nDelete its runs and compute them "
+                "again."
             )
