@@ -57,7 +57,7 @@ def of_images(
     side = size or _input_size(model)
     source = _source(images, folder=path.parent)
     training = weights is None and not model.startswith(_PYTHON)
-    if weights is not None and Path(weights).expanduser().exists():
+    if weights is not None and paths.expanded(weights).exists():
         weights = _relative(Path(weights), folder=path.parent)
     values: dict[str, Any] = {
         "model": model,
@@ -110,7 +110,7 @@ def of_predictions(name: str, file: Path, *, say: Say) -> list[Path]:
 
 def _place(name: str) -> Path:
     """Return the path of a new study, by its name or from a path that ends in ``.toml``."""
-    path = Path(name).expanduser().absolute()
+    path = paths.expanded(name).absolute()
     own = path.suffix == ".toml"
     if not NAME.fullmatch(path.stem if own else name):
         raise UserError(
@@ -135,7 +135,7 @@ def _source(images: str, *, folder: Path) -> dict[str, Any]:
         return {"source": "torchvision", "dataset": images.removeprefix(_TORCHVISION)}
     if images.startswith(_PYTHON):
         return {"source": "python", "function": images.removeprefix(_PYTHON)}
-    path = Path(images).expanduser()
+    path = paths.expanded(images)
     if not path.exists():
         raise UserError(f"--images: there is no {images[:200]!r}; name a folder or an .npz file.")
     source = "folder" if path.is_dir() else "arrays"
@@ -144,7 +144,7 @@ def _source(images: str, *, folder: Path) -> dict[str, Any]:
 
 def _relative(path: Path, *, folder: Path) -> str:
     """Return a path as a study in ``folder`` names it: whole, unless it lies below."""
-    whole = path.expanduser().resolve()
+    whole = paths.expanded(path).resolve()
     below = whole.is_relative_to(folder.resolve())
     return (whole.relative_to(folder.resolve()) if below else whole).as_posix()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -117,6 +118,35 @@ def test_an_unknown_key_is_answered_with_the_nearest(
         ("[0, 0.01, 0.05]", "[0.01, 0.05]", "attacks.epsilons"),
         ("[0, 0.01, 0.05]", "[0, 0.05, 0.01]", "attacks.epsilons"),
         ("[0.02, 0.06]", "[0, 0.06]", "attacks.native_epsilons.0"),
+        ("[0, 0.01, 0.05]", "[0, 5e-324, 0.05]", "attacks.epsilons"),
+        ("[0, 0.01, 0.05]", "[0, true]", "attacks.epsilons.1"),
+        ("[0.02, 0.06]", "[9e-5, 0.06]", "attacks.native_epsilons.0"),
+        ("maps =", "corruptions.noise = [1e-300]\nmaps =", "corruptions.noise.0"),
+        ("maps =", "corruptions.noise = [1.1]\nmaps =", "corruptions.noise.0"),
+        ("maps =", "corruptions.blur = [1e-300]\nmaps =", "corruptions.blur.0"),
+        ("maps =", "corruptions.blur = [255]\nmaps =", "corruptions.blur.0"),
+        ("maps =", "corruptions.contrast = [255]\nmaps =", "corruptions.contrast.0"),
+        ("maps =", "corruptions.contrast = [1e-9]\nmaps =", "corruptions.contrast.0"),
+        ("maps =", "corruptions.brightness = [11]\nmaps =", "corruptions.brightness.0"),
+        ("maps =", "corruptions.jpeg = [true]\nmaps =", "corruptions.jpeg.0"),
+        ("resamples = 100", "level = 0.9999999999999999", "bootstrap.level"),
+        ("resamples = 100", "resamples = 100, level = 0.99", "bootstrap"),
+        ("resamples = 100", "resamples = 1999, level = 0.999", "bootstrap"),
+        ("resamples = 100", "level = true", "bootstrap.level"),
+        ("2e-3", "true", "training.learning_rate"),
+        ("2e-3", '"2e-3"', "training.learning_rate"),
+        ("averaging = 0.9", 'averaging = "0.9"', "training.averaging"),
+        ("averaging = 0.9", 'weight_decay = "0.5"', "training.weight_decay"),
+        ("show = true", 'show = "yes"', "images.show"),
+        ("show = true", "show = 1", "images.show"),
+        ("show = true", 'sequence = "true"', "images.sequence"),
+        ("show = true", "channels = true", "images.channels"),
+        ("show = true", "channels = 1.0", "images.channels"),
+        ("show = true", "folds = 1.0", "images.folds"),
+        ("size = 64 }\nmaps", 'size = 64, mean = "0.5" }\nmaps', "network.mean"),
+        ("size = 64 }\nmaps", "size = 64, std = [true] }\nmaps", "network.std"),
+        ("seed = 3", "seed = 0x" + "f" * 4000, "seed"),
+        ("seed = 3", "seed = [[[[[[[[[[1]]]]]]]]]]", "seed"),
         ("resamples = 100", "resamples = 10", "bootstrap.resamples"),
         ("resamples = 100", "resamples = 10000000000", "bootstrap.resamples"),
         ("2e-3", "inf", "training.learning_rate"),
@@ -181,13 +211,45 @@ def test_what_many_images_need_is_compared_with_the_memory(
 
 @pytest.mark.parametrize(
     "content",
-    [b"title = ", b"\xff\xfe", b"a = " + b"9" * 5000, b"a = " + b"[" * 3000 + b"]" * 3000],
+    [
+        b"title = ",
+        b"\xff\xfe",
+        b"a = " + b"9" * 5000,
+        b"a = " + b"[" * 3000 + b"]" * 3000,
+        b"a = " + b"[" * 100 + b"]" * 100,
+        b"title" + b".a" * 3000 + b" = 1",
+        b"a" + b".a" * 20_000 + b" = 1",
+        b"a" + b" . 'a' .\t\"a\"" * 15 + b" = 1",
+        b"[" + b"a." * 5000 + b"a]",
+        b"a = {" + b"a." * 5000 + b"a = 1}",
+        b"a = " + b"{a = " * 100 + b"1" + b"}" * 100,
+        b"[a.a.a.a.a.a.a.a.a.a.a]\nb = {c.c.c.c.c.c.c.c.c.c.c = [[1]]}",
+        b"seed = " + b"0x" + b"f" * 200,
+        b"claim = [{ a = 0x" + b"f" * 4000 + b" }]",
+        b"a = '" + b"x" * 900_000 + b"'",
+    ],
+    ids=range(15),
 )
 def test_a_file_that_cannot_be_read_as_toml(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "odd.toml"
     path.write_bytes(content)
-    with pytest.raises(UserError, match=r"odd\.toml"):
+    with pytest.raises(UserError, match=r"odd\.toml") as error:
+        begin = time.process_time()
         study.load(path)
+    assert len(str(error.value)) < 300 and time.process_time() - begin < 0.5
+
+
+def test_a_file_may_begin_as_windows_writes_it(tmp_path: Path, read: Read) -> None:
+    path = tmp_path / "windows.toml"
+    path.write_bytes(b"\xef\xbb\xbf" + TINY.replace("\n", "\r\n").encode())
+    assert study.load(path).content("training") == read().content("training")
+
+
+def test_a_number_may_be_whole_and_a_text_may_have_dots(read: Read) -> None:
+    assert read("learning_rate = 2e-3", "learning_rate = 1").training.learning_rate == 1.0
+    assert read("A study that", "1.2.3.4.5.6.7. … A study. That.").title.endswith("seconds")
+    bounds = read("resamples = 100", "resamples = 2000, level = 0.999").bootstrap
+    assert (bounds.resamples, bounds.level) == (2000, 0.999)
 
 
 def test_a_missing_key_is_named(read: Read) -> None:
@@ -287,6 +349,8 @@ def test_a_relative_path_starts_from_the_study_or_else_from_the_data(tmp_path: P
         for name in names.split():
             (folder / name).touch()
     path.write_text('title = "S"\n' + IMAGES + NETWORK, "utf-8")
+    # The home of nobody is no home.
+    assert study.load(path).located("~nosuchuser/x", data=data) == data / "~nosuchuser/x"
     found = study.load(path, data=data)
     assert [found.located(name) for name in ("both", "there")] == [
         path.with_name("both"),

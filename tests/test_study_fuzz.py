@@ -50,6 +50,15 @@ HUGE = [0, -1, 1, 2, 8, 2**31, 2**63, 10**30, 1_000_000, 10_000, 1000, 4096, 65_
 ODD = ["", "\0", "a\nb", "x" * 5000, "é×", "../../x", "/etc/passwd", "nan", "train", "all"]
 ODD += ["pretrained", "python:os:system", "python:a.b:c", "CON", "a:b", "[x](y)", "{{< x >}}"]
 
+
+def nested(depth: int) -> Any:
+    """Return a list in a list, and so on."""
+    value: Any = 1
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
 numbers = st.one_of(
     st.sampled_from(HUGE),
     st.integers(),
@@ -60,6 +69,9 @@ plain = st.one_of(
     numbers,
     st.booleans(),
     st.sampled_from(ODD),
+    st.sampled_from(["0.5", "1", "true", "yes"]),
+    st.integers(1, 4000).map(lambda digits: 16**digits - 1),
+    st.integers(1, 300).map(nested),
     st.text(st.characters(exclude_categories=["Cs"]), max_size=30),
     st.just(date(1979, 5, 27)),
 )
@@ -125,7 +137,8 @@ def toml(value: Any) -> str:
         return json.dumps(value).replace("\x7f", "\\u007f")
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
-    return str(value)
+    # Python writes no more than 4,300 decimal digits.
+    return hex(value) if isinstance(value, int) and value > 2**64 else str(value)
 
 
 def finite(content: Any) -> bool:
@@ -134,6 +147,17 @@ def finite(content: Any) -> bool:
     if isinstance(content, (list, tuple)):
         return all(map(finite, content))
     return not isinstance(content, float) or math.isfinite(content)
+
+
+def same_kinds(given: Any, kept: Any) -> bool:
+    """Return whether every value that was given is kept as what it is."""
+    if isinstance(given, dict):
+        return isinstance(kept, dict) and all(same_kinds(given[k], kept.get(k)) for k in given)
+    if isinstance(given, list):
+        return len(given) == len(kept) and all(map(same_kinds, given, kept))
+    return given == kept and (
+        type(given) is type(kept) or (type(given), type(kept)) == (int, float)
+    )
 
 
 def check(content: dict[str, Any], folder: Path) -> None:
@@ -154,6 +178,9 @@ def check(content: dict[str, Any], folder: Path) -> None:
     except UserError:
         assert status == 1
         return
+    # Nothing was taken for what it is not: only a whole number may become another kind.
+    kept = json.loads(json.dumps(study.model_dump(), default=str))
+    assert same_kinds(json.loads(json.dumps(content, default=str)), kept), text
     # What is accepted is finite, the same when it is read again, and no more than can be run.
     assert finite(study.model_dump())
     again = Study.model_validate_json(study.model_dump_json())

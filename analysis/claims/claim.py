@@ -23,7 +23,7 @@ from analysis.claims import registry
 from analysis.claims.registry import SIDES, Test
 from analysis.project import paths
 from analysis.project.errors import UserError, nearest
-from analysis.project.forms import Section, problem
+from analysis.project.forms import Number, Section, problem
 from analysis.results.records import Side
 from analysis.study import Line, Paragraph, Study
 
@@ -41,9 +41,9 @@ class Written(Section):
     statement: Line
     says: Paragraph = ""
     test: Line
-    above: float | None = None
-    below: float | None = None
-    within: Annotated[float, Field(gt=0)] | None = None
+    above: Number | None = None
+    below: Number | None = None
+    within: Annotated[Number, Field(gt=0)] | None = None
     variants: tuple[dict[str, Any], ...] = ()
     crossed: tuple[tuple[dict[str, Any], ...], ...] = ()
 

@@ -15,6 +15,7 @@ from analysis.inference.certainty import auroc
 from analysis.inference.effects import Range, correlations, hierarchical_range
 from analysis.inference.evidence import ALONE, Evidence, NotTested
 from analysis.inference.slices import fixed_difference, fixed_ratio
+from analysis.project.forms import Flag
 from analysis.results.records import Reported
 from analysis.study import Line, Share
 
@@ -177,7 +178,7 @@ def persistence(evidence: Evidence) -> Finding:
     reports=("AUROC on clean errors",),
 )
 def confident_errors(
-    evidence: Evidence, *, confidence: Share = 0.9, scaled: bool = False
+    evidence: Evidence, *, confidence: Share = 0.9, scaled: Flag = False
 ) -> Finding:
     """Return the share of the errors that were made with high confidence."""
     sure = confidences(evidence, scaled=scaled)

@@ -12,6 +12,7 @@ from analysis.claims.errors import Names
 from analysis.claims.judging import Finding, reported
 from analysis.claims.registry import test
 from analysis.inference.evidence import ALONE, Evidence, NotTested
+from analysis.project.forms import Flag
 from analysis.results.records import Reported
 from analysis.results.schemas import RANDOM, TRAINED
 from analysis.study import Line
@@ -35,7 +36,7 @@ def map_contrast(
     others: Names | None = None,
     measure: Measure = "spread",
     layer: Line | None = None,
-    correct: bool = False,
+    correct: Flag = False,
 ) -> Finding:
     """Return how much larger a measure is for the maps of some classes than for those of others.
 

@@ -17,6 +17,7 @@ from analysis.inference.certainty import auroc
 from analysis.inference.effects import correlation
 from analysis.inference.evidence import Attacked, Evidence, NotTested
 from analysis.inference.masking import masked
+from analysis.project.forms import Flag
 from analysis.results.records import Reported
 from analysis.results.schemas import FGSM, FGSM_NATIVE, PGD, RANDOM_SIGN
 from analysis.study import Share
@@ -98,7 +99,7 @@ def accuracy_lost(evidence: Evidence, *, attack: Attack = "random-sign", epsilon
     ),
 )
 def confidence_under_attack(
-    evidence: Evidence, *, attack: Attack = "fgsm", epsilon: Share, scaled: bool = False
+    evidence: Evidence, *, attack: Attack = "fgsm", epsilon: Share, scaled: Flag = False
 ) -> Finding:
     """Return how well confidence separates right clean predictions from errors that attacks make.
 

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import re
+import reprlib
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Strict, ValidationError
 
 from analysis.project.errors import nearest
 
 # What pydantic adds to the place of a value that may have several types.
 _TYPE = re.compile(r"str|int|float|bool|(constrained-|tuple\[|function-|nullable\[).*")
+
+
+# A number may be whole, but is no text and no truth value; a truth value is neither 1 nor "yes".
+Number = Annotated[float, Strict()]
+Flag = Annotated[bool, Strict()]
 
 
 class Section(BaseModel):
@@ -30,7 +37,8 @@ def problem(error: ValidationError, form: type[BaseModel]) -> str:
     if first["type"] == "missing":
         return f"{key!r} is missing."
     message = first["msg"].removeprefix("Value error, ")
-    value = repr(first["input"])
+    # It may be large, or nested deeply.
+    value = reprlib.repr(first["input"])
     shown = "" if isinstance(first["input"], dict) or len(value) > 100 else f", not {value}"
     return f"{key}: {message[0].lower()}{message[1:]}{shown}."
 

@@ -14,7 +14,15 @@ STUDIES = ROOT / "analysis" / "studies"
 
 
 def _folder(variable: str, default: Path) -> Path:
-    return Path(os.environ.get(variable) or default).expanduser()
+    return expanded(os.environ.get(variable) or default)
+
+
+def expanded(path: str | Path) -> Path:
+    """Return a path with the home folder for ``~``, or as it is where there is no such user."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        return Path(path)
 
 
 def data() -> Path:

@@ -17,8 +17,11 @@ from analysis.project.errors import UserError, nearest
 from analysis.project.forms import problem
 from analysis.study.study import Study
 
-# A study file is written by a person; a larger file is not one.
-_LARGEST_FILE = 1_000_000
+# A study file is written by a person; what is larger, longer or deeper is not one.
+_LARGEST_FILE, _LONGEST_LINE, _DEEPEST = 1_000_000, 20_000, 20
+# A key of too many parts, which tomllib would take seconds and gigabytes for.
+_PART = r"""(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')"""
+_LONG_KEY = re.compile(rf"(?<![\w-]){_PART}(?:[ \t]*+\.[ \t]*+{_PART}){{{_DEEPEST}}}")
 # How an error about a key begins, such as "network.size:".
 _KEY = re.compile(rf"({'|'.join(Study.model_fields)})(\.\w+)*:")
 
@@ -88,16 +91,41 @@ def _text(path: Path) -> str:
     if path.stat().st_size > _LARGEST_FILE:
         raise UserError(f"{path.name} is larger than {_LARGEST_FILE:,} bytes, so it is no study.")
     try:
-        return path.read_text(encoding="utf-8")
+        # Windows begins a file with a byte order mark.
+        return path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise UserError(f"{path.name} is not valid TOML: {str(error)[:200]}") from None
 
 
 def _parsed(text: str, name: str) -> dict[str, Any]:
+    for number, line in enumerate(text.splitlines(), start=1):
+        if len(line) > _LONGEST_LINE:
+            raise UserError(
+                f"{name}.toml: line {number} has more than {_LONGEST_LINE:,} letters; break it."
+            )
+        if _LONG_KEY.search(line):
+            raise UserError(f"{name}.toml: line {number} has a key of more than {_DEEPEST} parts.")
     try:
-        return tomllib.loads(text)
+        content = tomllib.loads(text)
     except RecursionError:
         raise UserError(f"{name}.toml is nested too deeply.") from None
     # A number of too many digits is a plain ValueError.
     except ValueError as error:
         raise UserError(f"{name}.toml is not valid TOML: {str(error)[:200]}") from None
+    _check_depth(content, name)
+    return content
+
+
+def _check_depth(content: dict[str, Any], name: str) -> None:
+    """Raise ``UserError`` for what is nested too deeply, and for a number beyond TOML's 64 bits."""
+    left: list[tuple[tuple[Any, ...], Any]] = [((), content)]
+    while left:
+        place, value = left.pop()
+        if len(place) > _DEEPEST:
+            raise UserError(f"{name}.toml is nested too deeply.")
+        if isinstance(value, int) and not -(2**63) <= value < 2**63:
+            key = ".".join(str(part)[:60] for part in place)
+            raise UserError(f"{name}.toml: {key}: a whole number must fit in 64 bits.")
+        inner = value.items() if isinstance(value, dict) else ()
+        inner = enumerate(value) if isinstance(value, list) else inner
+        left += [((*place, key), one) for key, one in inner]

@@ -5,9 +5,16 @@ from __future__ import annotations
 import re
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, Strict, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    Strict,
+    field_validator,
+    model_validator,
+)
 
-from analysis.project.forms import Section
+from analysis.project.forms import Flag, Number, Section
 
 # A name becomes a folder on any system, so it is plain and none of those that Windows keeps.
 NAME = re.compile(
@@ -23,12 +30,19 @@ def _plain(text: str) -> str:
     return text
 
 
+def _whole(value: object) -> object:
+    # To Python, and so to pydantic's choices, true and 1.0 are 1.
+    if type(value) is not int:
+        raise ValueError("must be a whole number")
+    return value
+
+
 Count = Annotated[int, Strict(), Field(ge=1, le=10_000_000)]
 Seed = Annotated[int, Strict(), Field(ge=0, lt=2**31)]
 Side = Annotated[int, Strict(), Field(ge=8, le=4096)]
 Value = str | int | float | bool
 Arguments = dict[str, Value | list[Value]]
-Share = Annotated[float, Field(ge=0, le=1)]
+Share = Annotated[Number, Field(ge=0, le=1)]
 Line = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_plain)]
 FileName = Annotated[str, Field(min_length=1, max_length=1000), AfterValidator(_plain)]
 Paragraph = Annotated[str, Field(max_length=5000), AfterValidator(_plain)]
@@ -95,7 +109,7 @@ class Images(Section):
     arguments: Arguments = {}
     size: Side | None = None
     fit: Literal["crop", "pad", "stretch"] = "crop"
-    channels: Literal[1, 3] = 3
+    channels: Annotated[Literal[1, 3], BeforeValidator(_whole)] = 3
     damaged: Literal["stop", "skip"] = "stop"
     attributes: FileName | None = None
     train: Line = "train"
@@ -103,9 +117,9 @@ class Images(Section):
     folds: Annotated[int, Strict(), Field(ge=1, le=1000)] = 1
     noun: Line = "class"
     nouns: Line = "classes"
-    show: bool = False
+    show: Flag = False
     terms: Line | Literal[""] = ""
-    sequence: bool = False
+    sequence: Flag = False
 
     @model_validator(mode="after")
     def _keys_of_the_source(self) -> Images:
@@ -129,7 +143,7 @@ class Images(Section):
 
 Channels = Annotated[tuple[Share, ...], Field(min_length=1, max_length=64)]
 Scales = Annotated[
-    tuple[Annotated[float, Field(ge=1e-3, le=1)], ...], Field(min_length=1, max_length=64)
+    tuple[Annotated[Number, Field(ge=1e-3, le=1)], ...], Field(min_length=1, max_length=64)
 ]
 
 
@@ -149,7 +163,7 @@ class Network(Section):
     start: FileName | None = None
     size: Side | None = None
     mean: Share | Channels | None = None
-    std: Annotated[float, Field(ge=1e-3, le=1)] | Scales | None = None
+    std: Annotated[Number, Field(ge=1e-3, le=1)] | Scales | None = None
     arguments: Arguments = {}
 
     @model_validator(mode="after")
@@ -191,7 +205,7 @@ class Augmentation(Section):
     ``inversion`` is the probability of the negative and ``flip`` that of the mirror image.
     """
 
-    rotation: Annotated[float, Field(ge=0, le=180)] = 0.0
+    rotation: Annotated[Number, Field(ge=0, le=180)] = 0.0
     scale: Share = 0.0
     shift: Share = 0.0
     shear: Share = 0.0
@@ -209,13 +223,13 @@ class Training(Section):
     the forward pass while training. Probes always compute in float32.
     """
 
-    learning_rate: Annotated[float, Field(gt=0, le=1)]
-    weight_decay: Annotated[float, Field(ge=0, le=1)] = 0.01
+    learning_rate: Annotated[Number, Field(gt=0, le=1)]
+    weight_decay: Annotated[Number, Field(ge=0, le=1)] = 0.01
     schedule: Literal["constant", "one-cycle"] = "constant"
-    warmup: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    warmup: Annotated[Number, Field(ge=0, lt=1)] = 0.0
     batch_size: Annotated[int, Strict(), Field(ge=2, le=65_536)] = 64
     stages: Annotated[tuple[Stage, ...], Field(min_length=1, max_length=100)]
-    averaging: Annotated[float, Field(gt=0, lt=1)] | None = None
+    averaging: Annotated[Number, Field(gt=0, lt=1)] | None = None
     precision: Literal["float32", "bfloat16"] = "float32"
     augmentation: Augmentation | None = None
 
@@ -249,8 +263,11 @@ def _rising(epsilons: tuple[float, ...]) -> tuple[float, ...]:
     return epsilons
 
 
+# A fortieth of an 8-bit level, far below what an image can carry.
+_SMALLEST = 1e-4
+Epsilon = Annotated[Number, Field(ge=_SMALLEST, le=1)]
 Epsilons = Annotated[
-    tuple[Annotated[float, Field(gt=0, le=1)], ...],
+    tuple[Epsilon, ...],
     Field(min_length=1, max_length=100),
     AfterValidator(_rising),
 ]
@@ -271,19 +288,23 @@ class Attacks(Section):
     sample: Count = 250
     sample_epsilons: Epsilons = (0.005, 0.015, 0.05)
     steps: Annotated[int, Strict(), Field(ge=1, le=10_000)] = 10
-    logits_epsilon: Annotated[float, Field(gt=0, le=1)] = 0.015
+    logits_epsilon: Epsilon = 0.015
 
     @field_validator("epsilons")
     @classmethod
     def _from_zero(cls, epsilons: tuple[float, ...]) -> tuple[float, ...]:
         if epsilons[0] != 0 or list(epsilons) != sorted(set(epsilons)):
             raise ValueError("must rise from 0, each once")
+        if epsilons[1] < _SMALLEST:
+            raise ValueError(f"must be 0, or at least {_SMALLEST}")
         return epsilons
 
 
-Strengths = Annotated[
-    tuple[Annotated[float, Field(gt=0, le=255)], ...], Field(min_length=1, max_length=20)
-]
+Noise = Annotated[Number, Field(ge=1e-3, le=1)]
+Blur = Annotated[Number, Field(ge=0.1, le=100)]
+Factor = Annotated[Number, Field(ge=0.01, le=10)]
+Quality = Annotated[int, Strict(), Field(ge=1, le=100)]
+_STRENGTHS = Field(min_length=1, max_length=20)
 
 
 class Corruptions(Section):
@@ -295,21 +316,28 @@ class Corruptions(Section):
     """
 
     sample: Count = 250
-    noise: Strengths = (0.02, 0.04, 0.08, 0.16)
-    blur: Strengths = (0.5, 1.0, 2.0, 4.0)
-    contrast: Strengths = (0.8, 0.6, 0.4, 0.2)
-    brightness: Strengths = (0.8, 0.6, 0.4, 0.2)
-    jpeg: Annotated[
-        tuple[Annotated[int, Strict(), Field(ge=1, le=100)], ...],
-        Field(min_length=1, max_length=20),
-    ] = (60, 30, 15, 5)
+    noise: Annotated[tuple[Noise, ...], _STRENGTHS] = (0.02, 0.04, 0.08, 0.16)
+    blur: Annotated[tuple[Blur, ...], _STRENGTHS] = (0.5, 1.0, 2.0, 4.0)
+    contrast: Annotated[tuple[Factor, ...], _STRENGTHS] = (0.8, 0.6, 0.4, 0.2)
+    brightness: Annotated[tuple[Factor, ...], _STRENGTHS] = (0.8, 0.6, 0.4, 0.2)
+    jpeg: Annotated[tuple[Quality, ...], _STRENGTHS] = (60, 30, 15, 5)
 
 
 class Bootstrap(Section):
-    """Resamples behind an ordinary interval, and its level."""
+    """Resamples behind an ordinary interval, and its level.
+
+    At least one resample must lie beyond each end of the interval.
+    """
 
     resamples: Annotated[int, Strict(), Field(ge=100, le=100_000)] = 2000
-    level: Annotated[float, Field(gt=0.5, lt=1)] = 0.95
+    level: Annotated[Number, Field(gt=0.5, le=0.999)] = 0.95
+
+    @model_validator(mode="after")
+    def _has_resamples_beyond_its_ends(self) -> Bootstrap:
+        # The slack is for what 1 less a decimal fraction is in binary.
+        if self.resamples * (1 - self.level) / 2 < 1 - 1e-9:
+            raise ValueError(f"level {self.level:g} needs more than {self.resamples:,} resamples")
+        return self
 
 
 class Change(Section):

@@ -150,12 +150,9 @@ class Study(Section):
         A relative one starts from the study's file or, if there is nothing, from the folder of the
         data sets.
         """
-        near = (self._folder or Path()) / Path(name).expanduser()
-        return (
-            near
-            if near.exists()
-            else (data or self._data or paths.data()) / Path(name).expanduser()
-        )
+        path = paths.expanded(name)
+        near = (self._folder or Path()) / path
+        return near if near.exists() else (data or self._data or paths.data()) / path
 
     @property
     def files(self) -> dict[str, Path]:

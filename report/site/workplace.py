@@ -24,7 +24,7 @@ def output(folder: Path | None, *, usual: str) -> Path:
 
     Raises ``UserError`` if it cannot be written, or would replace files that are no pages.
     """
-    place = paths.ROOT / usual if folder is None else folder.expanduser().resolve()
+    place = paths.ROOT / usual if folder is None else paths.expanded(folder).resolve()
     if folder is not None and place.exists():
         if place == paths.ROOT or paths.ROOT.is_relative_to(place):
             raise UserError(f"{place} holds this project; name another folder for the pages.")
