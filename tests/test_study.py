@@ -226,9 +226,11 @@ def test_what_many_images_need_is_compared_with_the_memory(
         b"[a.a.a.a.a.a.a.a.a.a.a]\nb = {c.c.c.c.c.c.c.c.c.c.c = [[1]]}",
         b"seed = " + b"0x" + b"f" * 200,
         b"claim = [{ a = 0x" + b"f" * 4000 + b" }]",
-        b"a = '" + b"x" * 900_000 + b"'",
+        b"a = '" + b"x" * 250_000 + b"'",
+        b"".join(b"[a%d.b.c.d.e]\n" % number for number in range(15_000)),
+        b"\n" * 400_000,
     ],
-    ids=range(15),
+    ids=range(17),
 )
 def test_a_file_that_cannot_be_read_as_toml(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "odd.toml"
@@ -236,7 +238,7 @@ def test_a_file_that_cannot_be_read_as_toml(tmp_path: Path, content: bytes) -> N
     with pytest.raises(UserError, match=r"odd\.toml") as error:
         begin = time.process_time()
         study.load(path)
-    assert len(str(error.value)) < 300 and time.process_time() - begin < 0.5
+    assert len(str(error.value)) < 300 and time.process_time() - begin < 2
 
 
 def test_a_file_may_begin_as_windows_writes_it(tmp_path: Path, read: Read) -> None:

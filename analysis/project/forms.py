@@ -28,7 +28,7 @@ class Section(BaseModel):
 def problem(error: ValidationError, form: type[BaseModel]) -> str:
     """Return the first problem of content that does not fit a form, in one line."""
     # A misspelt key is missing under its right name too; the misspelling says more.
-    first = min(error.errors(), key=lambda one: one["type"] != "extra_forbidden")
+    first = min(error.errors(include_url=False), key=lambda one: one["type"] != "extra_forbidden")
     where = [part for part in first["loc"] if not _TYPE.fullmatch(str(part))]
     key = ".".join(str(part)[:60] for part in where) or "the file"
     if first["type"] == "extra_forbidden":
