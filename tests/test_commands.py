@@ -8,9 +8,11 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import click
 import pytest
 
-from analysis.project import files, paths
+from analysis.project import commands, files, paths
+from analysis.project.errors import UserError
 from analysis.results.store import Store
 from analysis.study import load
 from tests.made_up import filled, made_up_study
@@ -38,6 +40,33 @@ def test_mistakes_are_one_line_or_two(
     code, out, errors = command(*arguments)
     assert (code, out) == (status, "")
     assert message in errors and len(errors.splitlines()) <= 2
+
+
+class Panic(BaseException):
+    """What fails in a library that is written in another language."""
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "message"),
+    [
+        (Panic("poisoned"), 1, "This should not happen: Panic: poisoned"),
+        (SystemExit(0), 1, "This should not happen: SystemExit: 0"),
+        (GeneratorExit(), 1, "This should not happen: GeneratorExit"),
+        (UserError("a \x1b[2J\x07\u202e title"), 1, "a [2J title"),
+        (UserError("photo\udcff.png"), 1, "photo\\udcff.png"),
+        (KeyboardInterrupt(), 130, "Stopped"),
+    ],
+)
+def test_whatever_is_raised_is_said_in_a_line(
+    capsys: pytest.CaptureFixture[str], error: BaseException, status: int, message: str
+) -> None:
+    @click.command()
+    def fails() -> None:
+        raise error
+
+    assert commands.run(fails, [], name="fails", stopped="Stopped") == status
+    said = capsys.readouterr().err.encode("utf-8", "backslashreplace").decode()
+    assert said.strip().startswith(message) and len(said.splitlines()) <= 2
 
 
 @pytest.mark.parametrize("device", ["cuda:9", "abacus"])

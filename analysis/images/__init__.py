@@ -11,6 +11,7 @@ import numpy as np
 from analysis.images.images import ALL_SPLITS, Batch, Images, batches
 from analysis.images.split import check, check_names, divide, merged, sample
 from analysis.project.errors import UserError
+from analysis.project.foreign import reported
 from analysis.study import Study
 
 __all__ = ["SOURCES", "Batch", "Images", "batches", "divide", "load", "read", "sample"]
@@ -100,31 +101,23 @@ def read(study: Study, folder: Path) -> Images:
     Unlike ``load``, it asks for no split to train on. Raises ``UserError`` as ``load`` does.
     """
     settings = study.images
-    try:
-        images = SOURCES[settings.source](study, folder)
-        if settings.attributes is None:
-            return images
-        from analysis.images.annotations import annotated
-
-        return annotated(
-            images,
-            study.located(settings.attributes, data=folder),
-            split=settings.evaluate,
-            base=study.located(settings.path or ".", data=folder),
-        )
-    except UserError:
-        raise
-    except MemoryError:
-        raise UserError(
-            f"images.source: the images of {settings.source!r} do not fit into memory."
-        ) from None
+    source = f"images.source: the images of {settings.source!r}"
     # Somebody else's data, read by somebody else's code: neither can be foreseen.
-    except Exception as error:
-        from analysis.project.foreign import said
+    with reported(f"{source} cannot be read"):
+        try:
+            images = SOURCES[settings.source](study, folder)
+            if settings.attributes is None:
+                return images
+            from analysis.images.annotations import annotated
 
-        raise UserError(
-            f"images.source: the images of {settings.source!r} cannot be read: {said(error)}"
-        ) from error
+            return annotated(
+                images,
+                study.located(settings.attributes, data=folder),
+                split=settings.evaluate,
+                base=study.located(settings.path or ".", data=folder),
+            )
+        except MemoryError:
+            raise UserError(f"{source} do not fit into memory.") from None
 
 
 def _notes(study: Study, images: Images, *, across: bool) -> tuple[str, ...]:

@@ -39,7 +39,9 @@ def load(study: Study, folder: Path) -> Images:
     form = pixels.Form(settings.size, settings.fit, settings.channels)
     with foreign.reported(f"{_KEY}: {name} failed", folder=home):
         found = called(**settings.arguments)
-        if not isinstance(found, (Images, Mapping)):
+        if isinstance(found, Mapping):
+            found = dict(found)
+        elif not isinstance(found, Images):
             found = _listed(found, form, name)
     if isinstance(found, Images):
         checked(found.classes, key=f"{_KEY}: {name}")

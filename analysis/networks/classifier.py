@@ -103,7 +103,16 @@ class Classifier(nn.Module):
         with reported(
             f"network.model: {name!r} fails on {count} images of {height}×{width} pixels"
         ):
-            return self.network(self.normalised(pixels))
+            logits = self.network(self.normalised(pixels))
+            tensor = isinstance(logits, Tensor)
+            # While a network is trained, its loss is the judge.
+            if not self.training and not (tensor and logits.shape[:1] == (count,)):
+                what = f"an output of shape {tuple(logits.shape)}" if tensor else type(logits)
+                raise UserError(
+                    f"network.model: {name!r} gives {what} for {count} images, not "
+                    f"{self.classes} logits for each."
+                )
+        return logits
 
     def forward(self, pixels: Tensor) -> Tensor:
         """Return logits (N, classes) of pixels of any size."""
@@ -192,7 +201,7 @@ def check(classifier: Classifier, *, size: int | None = None, key: str = "networ
     training = classifier.training
     with reported(f"{key}: {name} does not work at {side}×{side} pixels"):
         logits = classifier.eval().network(classifier.normalised(noise.to(classifier.device)))
-    classifier.train(training)
+        classifier.train(training)
     if not isinstance(logits, Tensor):
         raise UserError(
             f"network.model: {name} gives a {type(logits).__name__}, not a tensor of logits."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -44,11 +45,16 @@ def make(network: Network, *, classes: int, channels: int, folder: Path) -> nn.M
     key = "network.arguments" if network.arguments else "network.model"
     with foreign.reported(f"{key}: {name!r} cannot make the network", folder=folder):
         module = _called(function, offered, network.arguments)
-    if not isinstance(module, nn.Module):
-        raise UserError(
-            f"network.model: {name!r} returns {type(module).__name__}, not a torch.nn.Module."
-        )
-    return module.float()
+        if not isinstance(module, nn.Module):
+            raise UserError(
+                f"network.model: {name!r} returns {type(module).__name__}, not a torch.nn.Module."
+            )
+        if any(tensor.is_meta for tensor in chain(module.parameters(), module.buffers())):
+            raise UserError(
+                f"network.model: {name!r} makes weights on the device 'meta', where they have no "
+                "values.\nMake them on the CPU."
+            )
+        return module.float().cpu()
 
 
 def _called(

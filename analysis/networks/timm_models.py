@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from analysis.project.errors import UserError, nearest
-from analysis.project.foreign import reported, said
+from analysis.project.foreign import reported
 from analysis.study import Network
 from analysis.study.sections import PRETRAINED
 
@@ -94,14 +94,12 @@ def _pretrained(network: Network, classes: int, arguments: dict[str, Any]) -> nn
             others = f"; those that it has: {', '.join(tags[:3])}" if tags else ""
             raise UserError(f"{key}: timm has no pretrained weights of {model!r}{others}.")
         _check_classes(network, configuration, classes)
-    try:
-        made = _created(model, pretrained=True, num_classes=classes, **arguments)
     # A hub has an error of its own for each way of not being reached.
-    except Exception as error:
-        raise UserError(
-            f"{key}: the pretrained weights of {model!r} cannot be had: {said(error)}\n"
-            "Connect to the internet, or name a file of weights."
-        ) from None
+    with reported(
+        f"{key}: the pretrained weights of {model!r} cannot be had",
+        advice="Connect to the internet, or name a file of weights.",
+    ):
+        made = _created(model, pretrained=True, num_classes=classes, **arguments)
     _check_classes(network, getattr(made, "pretrained_cfg", {}), classes)
     return made
 

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from analysis.networks.classifier import Classifier
 from analysis.probes.layouts import Layout, NoGrid, layout_of
 from analysis.project.errors import UserError, nearest
-from analysis.project.foreign import said
+from analysis.project.foreign import reported
 
 
 class Grid(nn.Module):
@@ -107,7 +107,8 @@ def _map(layer: str, grid: Grid, logits: Tensor, *, target: Tensor, positive: bo
         seen(output)
         return logits
 
-    try:
+    # Captum asks for a tensor that the logits depend on, and fails in several ways.
+    with reported(f"maps.layers: the output of {layer!r} has no gradient"):
         maps = LayerGradCam(again, seen).attribute(
             grid.output,
             target=target,
@@ -115,11 +116,6 @@ def _map(layer: str, grid: Grid, logits: Tensor, *, target: Tensor, positive: bo
             # Other layers follow.
             grad_kwargs={"retain_graph": True},
         )
-    # Captum asks for a tensor that the logits depend on, and fails in several ways.
-    except Exception as error:
-        raise UserError(
-            f"maps.layers: the output of {layer!r} has no gradient: {said(error)}."
-        ) from None
     return maps.detach().squeeze(1)
 
 

@@ -11,7 +11,7 @@ from io import TextIOWrapper
 import click
 
 from analysis.project import interruption
-from analysis.project.errors import UserError
+from analysis.project.errors import UserError, printable
 from analysis.project.foreign import said
 
 DEBUG = "--debug"
@@ -40,15 +40,16 @@ def run(app: click.Command, arguments: Sequence[str] | None, *, name: str, stopp
         # Whoever read the output, such as head, has seen enough.
         sys.stdout = None
         return 0
-    except Exception as error:
+    # What somebody else's code raises need not be an Exception.
+    except BaseException as error:
         message, status = _message(error), 2 if isinstance(error, click.ClickException) else 1
         if DEBUG in given:
             message = _traced(error)
-    print(message, file=sys.stderr)
+    print(printable(message), file=sys.stderr)
     return status
 
 
-def _message(error: Exception) -> str:
+def _message(error: BaseException) -> str:
     """Return what an error says to the person at the keyboard."""
     if isinstance(error, click.ClickException):
         return error.format_message()

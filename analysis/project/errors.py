@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import unicodedata
 from collections.abc import Iterable
 
 
@@ -11,6 +12,18 @@ class UserError(Exception):
 
     The command line prints the message without a traceback and exits with status 1.
     """
+
+
+def printable(text: str) -> str:
+    """Return a text without what a terminal obeys instead of showing it, but for new lines."""
+    # What stands for a byte that is no letter is printed as its number.
+    return "".join(
+        letter
+        for letter in text
+        if letter == "\n"
+        or unicodedata.category(letter)[0] != "C"
+        or "\udc80" <= letter <= "\udcff"
+    )
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

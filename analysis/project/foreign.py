@@ -9,12 +9,12 @@ import sys
 import sysconfig
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from analysis.project import paths
-from analysis.project.errors import UserError, nearest
+from analysis.project.errors import UserError, nearest, printable
 
 _NAME = re.compile(r"(?P<module>[^\W\d]\w*(\.[^\W\d]\w*)*):(?P<function>[^\W\d]\w*)")
 
@@ -31,7 +31,7 @@ def function(name: str, *, key: str, folder: Path) -> Callable[..., Any]:
         _forget_other(match["module"].partition(".")[0], folder, key=key)
         with reported(f"{key}: {match['module']} cannot be imported"):
             module = importlib.import_module(match["module"])
-    found = getattr(module, match["function"], None)
+            found = getattr(module, match["function"], None)
     if found is None:
         likely = nearest(match["function"], [n for n in vars(module) if not n.startswith("_")])
         hint = f"; the nearest is {likely!r}" if likely else ""
@@ -42,11 +42,11 @@ def function(name: str, *, key: str, folder: Path) -> Callable[..., Any]:
 
 
 @contextmanager
-def reported(where: str, *, folder: Path | None = None) -> Iterator[None]:
+def reported(where: str, *, folder: Path | None = None, advice: str = "") -> Iterator[None]:
     """Turn whatever somebody else's code raises into a ``UserError``.
 
-    It begins with ``where`` and names the exception and the line of that code that caused it. In
-    the meantime, modules can be imported from ``folder``, if it is given.
+    It begins with ``where`` and names the exception, and ends with ``advice`` or the line of that
+    code that caused it. In the meantime, modules can be imported from ``folder``, if it is given.
     """
     try:
         if folder is None:
@@ -54,20 +54,30 @@ def reported(where: str, *, folder: Path | None = None) -> Iterator[None]:
         else:
             with _importable(folder):
                 yield
-    except UserError:
+    except (UserError, KeyboardInterrupt):
         raise
-    # SystemExit too: a script that ends itself would end this program without a word.
-    except (Exception, SystemExit) as error:
+    # A script that ends itself would end this program without a word, and what fails in another
+    # language need not be an Exception.
+    except BaseException as error:
         place = cause(error)
-        raise UserError(f"{where}: {said(error)}" + (f"\n{place}" if place else "")) from error
+        # Whoever uses a generator of this project's may have enough of it.
+        if isinstance(error, GeneratorExit) and not place:
+            raise
+        second = advice or place
+        raise UserError(f"{where}: {said(error)}" + (f"\n{second}" if second else "")) from error
 
 
 def said(error: BaseException) -> str:
     """Return the type and the message of an exception, in one line of at most 200 letters."""
-    text = " ".join(str(error).split())
-    if isinstance(error, SyntaxError):
-        text = str(error.msg)
-    whole = f"{type(error).__name__}: {text}" if text else type(error).__name__
+    try:
+        text = str(error.msg) if isinstance(error, SyntaxError) else str(error)
+    except KeyboardInterrupt:
+        raise
+    # Somebody else's exception may have no words for itself.
+    except BaseException:
+        text = ""
+    text = " ".join(text.split())
+    whole = printable(f"{type(error).__name__}: {text}" if text else type(error).__name__)
     return whole if len(whole) <= 200 else f"{whole[:199]}…"
 
 
@@ -77,7 +87,8 @@ def cause(error: BaseException) -> str:
         return f"{error.filename}, line {error.lineno}"
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
         if _is_foreign(frame.filename):
-            return f"{frame.filename}, line {frame.lineno}: {(frame.line or '').strip()[:100]}"
+            line = printable((frame.line or "").strip()[:100])
+            return f"{frame.filename}, line {frame.lineno}: {line}"
     return ""
 
 
@@ -101,7 +112,9 @@ def _importable(folder: Path) -> Iterator[None]:
         yield
     finally:
         for name in added:
-            sys.path.remove(name)
+            # The code may have tidied the path itself.
+            with suppress(ValueError):
+                sys.path.remove(name)
 
 
 def _forget_other(package: str, folder: Path, *, key: str) -> None:

@@ -20,6 +20,8 @@ from tests.conftest import CPU
 # Modules keep the names that they are imported by, so each test has a name of its own.
 NUMBERS = itertools.count()
 NETS = """
+import sys
+
 import torch
 from torch import nn
 
@@ -93,6 +95,44 @@ def nothing(): return None
 def broken(classes): return {}["layers"]
 def few(): return Net(3)
 def strict(): return of(lambda x: x if not x.requires_grad else x[:, :0])
+
+class PanicException(BaseException):
+    pass
+
+
+class Mute(Exception):
+    def __str__(self):
+        raise RuntimeError("no words")
+
+
+def throws(error):
+    raise error
+
+
+def panics(): throws(PanicException("called `Option::unwrap()` on a `None` value"))
+def panics_later(): return of(lambda x: throws(PanicException("poisoned")))
+def mute(): throws(Mute())
+def mute_later(): return of(lambda x: throws(Mute()))
+def exits(): throws(SystemExit(3))
+def closes(): throws(GeneratorExit())
+def coloured(): throws(ValueError("\x1b[31mred\x1b[0m \u202eback \x07bell"))
+def stopped(): throws(KeyboardInterrupt())
+def stopped_later(): return of(lambda x: throws(KeyboardInterrupt()))
+def meta():
+    with torch.device("meta"):
+        return Net(4)
+def partly_meta():
+    net = Net(4)
+    net.register_buffer("more", torch.empty(2, device="meta"))
+    return net
+def short(): return of(lambda x: x if len(x) == 2 else x[1:])
+def untuned(): return of(lambda x: x if len(x) == 2 else {"logits": x})
+def tidy():
+    sys.path[:] = [path for path in sys.path if "nets" in path]
+    return Net(4)
+def __getattr__(name):
+    throws(PanicException(name) if name == "absent" else AttributeError(name))
+
 
 made = Net(4)
 number = 3
@@ -175,6 +215,19 @@ def test_a_network_without_weights_has_a_device(tmp_path: Path) -> None:
         ("few", "gives 3 logits for each image, and the images have 4 classes"),
         ("nan", "gives logits that are not finite"),
         ("whole", "gives logits of torch.int64"),
+        (
+            "panics",
+            r"cannot make the network: PanicException: called `Option.*\n.*, line \d+: raise",
+        ),
+        ("panics_later", r"does not work at 16×16 pixels: PanicException: poisoned\n"),
+        ("absent", r"nets\d+ cannot be imported: PanicException: absent\n"),
+        ("mute", r"cannot make the network: Mute\n"),
+        ("mute_later", r"does not work at 16×16 pixels: Mute\n"),
+        ("exits", r"cannot make the network: SystemExit: 3\n"),
+        ("closes", r"cannot make the network: GeneratorExit\n"),
+        ("coloured", r"cannot make the network: ValueError: \[31mred\[0m back bell\n"),
+        ("meta", "makes weights on the device 'meta', where they have no values"),
+        ("partly_meta", "on the device 'meta'"),
     ],
 )
 def test_what_makes_no_network_is_an_error_with_its_line(
@@ -183,6 +236,32 @@ def test_what_makes_no_network_is_an_error_with_its_line(
     with pytest.raises(UserError, match=message) as caught:
         made(tmp_path, function)
     assert str(caught.value).startswith("network.") and len(str(caught.value).splitlines()) <= 2
+
+
+@pytest.mark.parametrize("function", ["stopped", "stopped_later"])
+def test_ctrl_c_in_it_is_ctrl_c(tmp_path: Path, function: str) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        made(tmp_path, function)
+
+
+@pytest.mark.parametrize(
+    ("function", "message"),
+    [
+        ("short", r"gives an output of shape \(2, 4\) for 3 images, not 4 logits for each"),
+        ("untuned", "gives <class 'dict'> for 3 images, not 4 logits for each"),
+    ],
+)
+def test_one_that_answers_otherwise_when_evaluated_is_an_error(
+    tmp_path: Path, function: str, message: str
+) -> None:
+    classifier = made(tmp_path, function).eval()
+    with pytest.raises(UserError, match=f"^network.model: .*{message}"):
+        classifier(torch.rand(3, 3, 16, 16))
+
+
+def test_one_that_tidies_the_path_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.path", [*__import__("sys").path])
+    assert made(tmp_path, "tidy").classes == 4
 
 
 @pytest.mark.parametrize(
