@@ -126,6 +126,6 @@ def _check_depth(content: dict[str, Any], name: str) -> None:
         if isinstance(value, int) and not -(2**63) <= value < 2**63:
             key = ".".join(str(part)[:60] for part in place)
             raise UserError(f"{name}.toml: {key}: a whole number must fit in 64 bits.")
-        inner = value.items() if isinstance(value, dict) else ()
-        inner = enumerate(value) if isinstance(value, list) else inner
-        left += [((*place, key), one) for key, one in inner]
+        parts = dict(enumerate(value)) if isinstance(value, list) else value
+        if isinstance(parts, dict):
+            left += [((*place, key), one) for key, one in parts.items()]
