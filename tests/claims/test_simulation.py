@@ -22,7 +22,7 @@ from analysis.simulation import rates
 from analysis.simulation.rates import FAMILY, HIERARCHICAL, LEVEL, TESTED, Outcome
 from analysis.simulation.worlds import CORRELATIONS, WORLDS, resampled
 
-SHORT, LONG = 30, 1000
+SHORT, LONG = 20, 1000
 CHECKED = tuple(
     world for world in WORLDS if world.name.startswith(("at the", "6.6 points", "8 points, weaker"))
 )

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from filelock import FileLock
 from selenium import webdriver
 from selenium.webdriver.support.ui import WebDriverWait
 
@@ -99,7 +100,7 @@ def copy_of_project(folder: Path) -> Path:
 
 @pytest.fixture(scope="session", params=["preview demo", "quarto svhn-subset"])
 def site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the folder of a rendered site."""
+    """Return the folder of a rendered site, which all processes of the tests share."""
     renderer, study = request.param.split()
     if store.derived_if_any(study) is None:
         pytest.skip(f"{study} has no committed results")
@@ -108,14 +109,24 @@ def site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
         arguments.append("--preview")
     elif quarto.find_quarto() is None:
         pytest.skip("no Quarto of version 1.8 or later on the PATH")
-    project = copy_of_project(tmp_path_factory.mktemp(request.param.replace(" ", "-")))
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / renderer
+    pages = folder / "project" / PROFILES[study]
+    folder.mkdir(exist_ok=True)
+    with FileLock(folder / "lock"):
+        if not pages.is_dir():
+            render(copy_of_project(folder), *arguments)
+    return pages
+
+
+def render(project: Path, *arguments: str) -> None:
+    """Render a project, and check that nothing is left next to its pages."""
     moved = {"FAILURE_MODES_RESULTS", "FAILURE_MODES_CACHE", "QUARTO_PROFILE", "PYTHONPATH"}
     environment = {name: value for name, value in os.environ.items() if name not in moved}
     command = [sys.executable, "-m", "report", *arguments]
     done = subprocess.run(command, cwd=project, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert not [*project.glob("*.html"), *project.glob("*_files"), *project.glob("*.pdf")]
-    return project / PROFILES[study]
 
 
 @pytest.fixture
