@@ -219,8 +219,8 @@ def _panels(row: Any, *, mapped: bool) -> list[Picture]:
         Picture(row.attacked, f"{subject} under attack, {under}", under, "attacked"),
     ]
     maps = (
-        (row.clean_map, f"Grad-CAM of {subject}, {clean}", "Grad-CAM"),
-        (row.attacked_map, f"Grad-CAM of {subject} under attack, {under}", "Grad-CAM under attack"),
+        (row.clean_map, f"Grad-CAM of {subject}, {clean}", "evidence (Grad-CAM)"),
+        (row.attacked_map, f"Grad-CAM of {subject} under attack, {under}", "evidence under attack"),
     )
     for content, alt, heading in maps if mapped else ():
         found.append(Picture(content, alt, "" if content else "zero everywhere", heading))

@@ -134,16 +134,22 @@ def start_until(place: Playground, done: Callable[[], bool]) -> subprocess.Popen
     return process
 
 
+STOPS = (
+    ("cache/**/checkpoint*", signal.SIGTERM),
+    ("cache/**/checkpoint*", signal.SIGKILL),
+    ("results/tiny/r0f0/predictions*", signal.SIGINT),
+    ("results/tiny/r1f0/run.json", signal.SIGTERM),
+)
+
+
+@pytest.mark.parametrize("stops", [STOPS[:1], pytest.param(STOPS[1:], marks=pytest.mark.slow)])
 def test_stopped_and_killed_it_continues_to_the_same_results(
-    playground: Playground, undisturbed: Playground
+    playground: Playground, undisturbed: Playground, stops: tuple[tuple[str, signal.Signals], ...]
 ) -> None:
     def there(pattern: str) -> Callable[[], bool]:
         return lambda: bool(list(playground.folder.glob(pattern)))
 
-    for pattern, how in (
-        ("cache/**/checkpoint*", signal.SIGKILL),
-        ("results/tiny/r0f0/predictions*", signal.SIGTERM),
-    ):
+    for pattern, how in stops:
         process = start_until(playground, there(pattern))
         process.send_signal(how)
         _, errors = process.communicate(timeout=300)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import cached_property
 
-from analysis.results.records import Verdict
+from analysis.results.records import ClaimRecord, Verdict
 from report.numbers import formats
 from report.numbers.claim import TOPIC_OF, TOPICS, ClaimNumbers
 from report.numbers.results import Results, checked
@@ -22,8 +22,6 @@ _NEEDS["perception"] = "accuracies"
 # What predictions alone do not suffice for either.
 _OF_NETWORKS = ("persistence",)
 _AGAINST: Verdict = "does not hold"
-# As many claims that do not hold are named.
-_FEW = 2
 # Topics whose section reports a claim only if it was tested.
 _ASKING = ("perception",)
 
@@ -121,17 +119,22 @@ class Claims(list[ClaimNumbers]):
         """Return how many claims have a threshold."""
         return sum(claim.record.confirmatory for claim in self)
 
+    @property
+    def against(self) -> bool:
+        """Return whether any claim does not hold."""
+        return any(claim.verdict == _AGAINST for claim in self)
+
     @cached_property
-    def decided_by_recipe(self) -> list[str]:
-        """Return the claims, in words, that hold here or with the companion's recipe, not both."""
+    def decided_by_recipe(self) -> list[ClaimRecord]:
+        """Return the claims that hold here or with the companion's recipe, but not with both."""
         companion = self._results.companion
         theirs = {one.id: one.study.verdict for one in companion.claims} if companion else {}
         opposite = {"holds", _AGAINST}
-        return [one.record.clause for one in self if {one.verdict, theirs.get(one.id)} == opposite]
+        return [one.record for one in self if {one.verdict, theirs.get(one.id)} == opposite]
 
     @property
     def summary(self) -> str:
-        """Return how many claims have which verdict, in words, and which do not hold."""
+        """Return how many claims have which verdict, in words."""
         verdicts = [claim.verdict for claim in self]
         parts = [
             f"{n} {said[n != 1]}"
@@ -140,8 +143,4 @@ class Claims(list[ClaimNumbers]):
         ]
         # Of how many is said with the first count.
         count, _, said = parts[0].partition(" ")
-        counts = formats.listed([f"{count} of {self.number} {said}", *parts[1:]])
-        against = [one.record.statement.rstrip(".") for one in self if one.verdict == _AGAINST]
-        # A few are named.
-        named = formats.listed([f"“{statement}”" for statement in against])
-        return f"{counts}: {named}" if 0 < len(against) <= _FEW else counts
+        return formats.listed([f"{count} of {self.number} {said}", *parts[1:]])

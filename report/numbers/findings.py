@@ -270,7 +270,7 @@ def _silent(facts: Facts) -> Words:
     clean = facts.results.clean
     fact = f"{facts.value} of the errors{clean} have {sure}"
     return Words(
-        f"{facts.value} of errors at {cut} or more",
+        f"{facts.value} of errors have a confidence of {cut} or more; claimed: over {facts.limit}",
         f"Many errors are silent: {fact}",
         f"Few errors are silent: {fact}",
         _whether(

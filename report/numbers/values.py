@@ -146,17 +146,16 @@ class Values:
         """Return an ε in [0, 1] pixel units and in levels."""
         return f"{epsilon:g} ({formats.levels(epsilon)} levels)"
 
-    def sure_under(self, attack: str, epsilon: float) -> tuple[str, str] | None:
-        """Return whether errors under an attack are ``less`` or ``more`` confident than others.
+    def sure_under(self, attack: str, epsilon: float) -> str:
+        """Return in how many pairs a right prediction is surer than an error under an attack.
 
-        With the AUROC; ``None`` if that is not known.
+        This is the AUROC of confidence; empty if it is not known.
         """
         rows = self._results.rows("attack_confidence", attack=attack, epsilon=epsilon)
         rows = rows.sort_values("images").dropna(subset="auroc")
         if rows.empty:
-            return None
-        auroc = rows["auroc"].iloc[0]
-        return "less" if auroc > 0.5 else "more", formats.fixed(auroc, ".2f")
+            return ""
+        return formats.fixed(rows["auroc"].iloc[0], ".0%")
 
     def levels(self, epsilon: float) -> str:
         """Return an ε in levels."""

@@ -6,6 +6,7 @@ from functools import partial
 
 from analysis.results.records import ClaimRecord, Verdict
 from report.numbers.claim import ClaimNumbers, effect_text, threshold
+from report.numbers.claims import Claims
 from report.numbers.findings import words
 from report.numbers.formats import fixed, mark, number
 from report.numbers.results import Results
@@ -26,12 +27,17 @@ def answer(results: Results) -> Markdown:
     First what does not hold, then what most variants turn, then the others.
     """
     found = [(one, each) for one in results.record.claims if (each := words(one, results))]
+    turned = {
+        claim.id: "; with the other recipe it "
+        + ("does not hold" if claim.study.verdict == "holds" else "holds")
+        for claim in Claims(results).decided_by_recipe
+    }
     found.sort(key=lambda pair: _firmness(ClaimNumbers(pair[0], results)))
     return table(
         [
             {
                 "claim": claim.statement.rstrip("."),
-                "found": each.short,
+                "found": each.short + turned.get(claim.id, ""),
                 "verdict": mark(claim.study.verdict),
             }
             for claim, each in found

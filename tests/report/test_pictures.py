@@ -122,8 +122,8 @@ def test_an_example_has_five_panels_with_headings_and_texts(drawn: Drawn) -> Non
         "clean",
         "perturbation ×20",
         "attacked",
-        "Grad-CAM",
-        "Grad-CAM under attack",
+        "evidence (Grad-CAM)",
+        "evidence under attack",
     ]
     assert re.findall(r"<span>([^<]*)</span>", block) == [
         "read as 3 (87%)",
