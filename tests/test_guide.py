@@ -88,10 +88,10 @@ def check_words(project: Path, *studies: str) -> None:
 
 
 def test_commands_of_the_guide_work(project: Path, environment: dict[str, str]) -> None:
-    """Of a function of one's own and of predictions alone, which take seconds."""
+    """Of predictions alone, which take seconds."""
     # A preview is enough here.
     preview = environment | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}/usr/bin:/bin"}
-    follow(("function", "predictions"), project, preview)
+    follow(("predictions",), project, preview)
     check_words(project, "handwriting")
 
 

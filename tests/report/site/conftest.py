@@ -106,8 +106,6 @@ def site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
         pytest.skip(f"{study} has no committed results")
     arguments = [] if study == "svhn-subset" else ["--profile", study]
     if renderer == "preview":
-        if request.module.__name__.endswith("browser") and quarto.find_quarto():
-            pytest.skip("where there is a Quarto, a browser looks at its pages")
         arguments.append("--preview")
     elif quarto.find_quarto() is None:
         pytest.skip("no Quarto of version 1.8 or later on the PATH")
