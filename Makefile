@@ -24,10 +24,10 @@ test: $(FULL)/ready  ## check style, imports, types and security, then run the w
 	$(BIN)/mypy
 	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive analysis report
 	$(BIN)/zizmor --offline --quiet --persona pedantic .github
-	$(BIN)/python -m pytest -n 2 --dist loadgroup
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 stress: $(FULL)/ready  ## run the long forms of the tests, which take half an hour
-	$(BIN)/python -m pytest -n 2 --dist loadgroup -m slow --figures build/stress.csv
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m slow --figures build/stress.csv
 
 benchmark: $(FULL)/ready  ## time how long a reader waits for the charts
 	$(BIN)/python -m pytest tests/report/site/benchmark_pages.py --benchmark-only
