@@ -72,6 +72,7 @@ print("\\nThe caption.\\n:::")
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(find_quarto() is None, reason="no Quarto of version 1.8 or later")
 def test_with_quarto_a_document_has_its_figures_or_ends_with_an_error(tmp_path, monkeypatch):
     (tmp_path / "_quarto.yml").write_text(

@@ -272,6 +272,7 @@ def test_missing_files_of_the_configuration_are_named(tmp_path):
         render(folder)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(find_quarto() is None, reason="no Quarto of version 1.8 or later on the PATH")
 def test_it_reads_as_what_quarto_makes(tmp_path, monkeypatch):
     section = SECTION.replace(" and @known2020", "")
