@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import ast
+import os
+import subprocess
+import sys
 from types import SimpleNamespace
 from typing import Any
 
@@ -127,6 +130,16 @@ def test_without_results_it_says_what_to_unpack(tmp_path, monkeypatch):
         exec(cells()[0], {})
 
 
+def test_it_finds_results_that_lie_elsewhere_as_in_a_copy_that_is_rendered(derived, tmp_path):
+    given = {"FAILURE_MODES_RESULTS": str(derived.folder.parent), "PYTHONPATH": str(tmp_path)}
+    (tmp_path / "analysis").mkdir()
+    (tmp_path / "analysis" / "__init__.py").touch()
+    command = [sys.executable, "-c", cells()[0] + "\nprint(results)"]
+    environment = os.environ | given
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert done.stdout.strip() == str(derived.folder), done.stderr
+
+
 def test_it_needs_nothing_of_this_project():
     imported = {
         (node.module if isinstance(node, ast.ImportFrom) else node.names[0].name) or ""
@@ -134,4 +147,4 @@ def test_it_needs_nothing_of_this_project():
         for node in ast.walk(ast.parse(source))
         if isinstance(node, (ast.Import, ast.ImportFrom))
     }
-    assert imported == {"hashlib", "importlib.util", "IPython.display", "pandas", "pathlib"}
+    assert imported == {"hashlib", "importlib.util", "IPython.display", "os", "pandas", "pathlib"}
