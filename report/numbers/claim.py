@@ -110,10 +110,9 @@ class ClaimNumbers:
         return f"{turned} of {len(known)}"
 
     @property
-    def short(self) -> str:
-        """Return what was found in a few words, or a dash."""
-        found = words(self.record, self._results)
-        return found.short if found else formats.UNDEFINED
+    def asked(self) -> str:
+        """Return the effect that the claim asks for, such as ``> 20.0%``."""
+        return threshold(self.record, short=True)
 
     def group(self, key: str) -> str:
         """Return the classes of a parameter, such as ``the digits 8 and 9``."""

@@ -119,11 +119,6 @@ class Claims(list[ClaimNumbers]):
         """Return how many claims have a threshold."""
         return sum(claim.record.confirmatory for claim in self)
 
-    @property
-    def against(self) -> bool:
-        """Return whether any claim does not hold."""
-        return any(claim.verdict == _AGAINST for claim in self)
-
     @cached_property
     def decided_by_recipe(self) -> list[ClaimRecord]:
         """Return the claims that hold here or with the companion's recipe, but not with both."""

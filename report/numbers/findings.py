@@ -12,7 +12,7 @@ from typing import NamedTuple
 from analysis.results.records import ClaimRecord, Verdict
 from analysis.results.schemas import FGSM, PGD
 from report.numbers.facts import Facts
-from report.numbers.formats import ATTACK_NAMES, number, per_cent
+from report.numbers.formats import ATTACK_NAMES, Sureness, number, per_cent
 from report.numbers.results import Results
 
 # So much of the accuracy of guessing has to be lost to be far below it.
@@ -139,16 +139,13 @@ def _contrast(facts: Facts) -> Words:
     claimed = "larger" if facts.above else "smaller"
     fact = f"the {measure} of the maps of {group}{among} is {facts.distance} {found} than that of "
     fact += rest
-    known = [one for one in facts.record.study.variants if one.met is not None]
-    turned = sum(one.met != facts.record.study.met for one in known)
-    many = f"; {turned} of {len(known)} variants disagree" if known else ""
     diffuse = {"larger": "more diffuse", "smaller": "more compact"}
     said = f"Maps of {group}{among} are {{}} than those of {rest}: their {measure} is "
     said += f"{facts.distance} {found}"
     if measure not in ("spread", "area") or found != claimed:
         said = _capital(fact)
     return Words(
-        f"{facts.value} in {measure}{many}",
+        f"{measure} {facts.distance} {found}",
         said.format(diffuse[claimed]),
         _capital(f"{fact}, not {facts.limit_distance} {claimed}"),
         _whether(_capital(fact), f"it is {facts.limit_distance} {claimed}"),
@@ -163,12 +160,12 @@ def _left(facts: Facts) -> Words:
             f"{facts.attack_alone} of {facts.size} {_leaves(facts)} {left} of the predictions right"
         )
         fact += f", where {facts.clean} were"
-        short = f"{facts.clean} → {left} at {facts.size}"
+        short = f"{facts.clean} → {left} under {facts.attack_alone} of {facts.size}"
     else:
         fact = (
             f"{facts.attack_alone} of {facts.size} {_leaves(facts)} {facts.value} of the accuracy"
         )
-        short = f"{facts.value} left at {facts.size}"
+        short = f"{facts.value} left under {facts.attack_alone} of {facts.size}"
     return Words(
         short,
         f"Accuracy collapses: {fact}",
@@ -184,7 +181,7 @@ def _guessing(facts: Facts) -> Words:
     chance = f"the {facts.guessing} of guessing"
     far = "far below" if facts.effect < -_FAR / len(facts.results.classes) else "no better than"
     return Words(
-        f"{left} at {facts.size}; guessing {facts.guessing}",
+        f"{left} under {facts.attack_alone} of {facts.size}; guessing {facts.guessing}",
         _capital(f"{fact}, {far} {chance}"),
         _capital(f"{fact}, still better than {chance}"),
         _whether(_capital(fact), f"that is better than {chance} by {facts.limit}"),
@@ -211,17 +208,16 @@ def _confident(facts: Facts) -> Words:
     right = facts.share("median confidence when right")
     under = facts.share("median confidence under attack")
     medians = f" (median {under} against {right})" if under else ""
-    after, short = "", f"AUROC {facts.value}"
+    one = Sureness.of(facts.effect)
+    after, short = "", f"errors {one.side} than right predictions in {one.share} of pairs"
     stronger = next(
         (one for one in facts.record.study.variants if one.changes == {"attack": PGD}), None
     )
     if facts.attack == ATTACK_NAMES[FGSM] and stronger is not None and stronger.value is not None:
         auroc, sure = number(stronger.value, ".2f"), stronger.value < _EVEN
         after = f"; under PGD they are {'more' if sure else 'less'} confident (AUROC {auroc})"
-        less = "less sure" if facts.effect > _EVEN else "surer"
-        short = (
-            f"FGSM: {less} (AUROC {facts.value}); PGD: {'surer' if sure else 'less sure'} ({auroc})"
-        )
+        several = Sureness.of(stronger.value)
+        short = f"{short} (FGSM), {several.side} in {several.share} (PGD)"
     errors = f"errors under {facts.attack} of {facts.size}"
     medians += f", confidence{facts.scaled}" if facts.scaled else ""
     effect = facts.record.study.effect
@@ -270,7 +266,7 @@ def _silent(facts: Facts) -> Words:
     clean = facts.results.clean
     fact = f"{facts.value} of the errors{clean} have {sure}"
     return Words(
-        f"{facts.value} of errors have a confidence of {cut} or more; claimed: over {facts.limit}",
+        f"{facts.value} of errors are at least {cut} confident; claimed: over {facts.limit}",
         f"Many errors are silent: {fact}",
         f"Few errors are silent: {fact}",
         _whether(

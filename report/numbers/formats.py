@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import pandas as pd
 
@@ -26,6 +27,20 @@ SHAPES: dict[Verdict, str] = {
     "undecided": "◐",
     "not tested": "○",
 }
+
+
+class Sureness(NamedTuple):
+    """On which side of right predictions errors are more often, and in which share of pairs."""
+
+    side: str
+    share: str
+
+    @classmethod
+    def of(cls, auroc: float) -> Sureness:
+        """Return it for an AUROC, the share of pairs in which the right prediction is surer."""
+        if auroc < 0.5:
+            return cls("surer", f"{1 - auroc:.0%}")
+        return cls("less sure", f"{auroc:.0%}")
 
 
 def listed(parts: Sequence[str]) -> str:

@@ -146,16 +146,11 @@ class Values:
         """Return an ε in [0, 1] pixel units and in levels."""
         return f"{epsilon:g} ({formats.levels(epsilon)} levels)"
 
-    def sure_under(self, attack: str, epsilon: float) -> str:
-        """Return in how many pairs a right prediction is surer than an error under an attack.
-
-        This is the AUROC of confidence; empty if it is not known.
-        """
+    def sure_under(self, attack: str, epsilon: float) -> formats.Sureness | None:
+        """Return how sure errors under an attack are against right predictions, if it is known."""
         rows = self._results.rows("attack_confidence", attack=attack, epsilon=epsilon)
         rows = rows.sort_values("images").dropna(subset="auroc")
-        if rows.empty:
-            return ""
-        return formats.fixed(rows["auroc"].iloc[0], ".0%")
+        return None if rows.empty else formats.Sureness.of(rows["auroc"].iloc[0])
 
     def levels(self, epsilon: float) -> str:
         """Return an ε in levels."""

@@ -8,7 +8,7 @@ from analysis.results.records import ClaimRecord, Verdict
 from report.numbers.claim import ClaimNumbers, effect_text, threshold
 from report.numbers.claims import Claims
 from report.numbers.findings import words
-from report.numbers.formats import fixed, mark, number
+from report.numbers.formats import fixed, listed, mark, number
 from report.numbers.results import Results
 from report.page import Markdown, table
 from report.safe import safe
@@ -27,17 +27,20 @@ def answer(results: Results) -> Markdown:
     First what does not hold, then what most variants turn, then the others.
     """
     found = [(one, each) for one in results.record.claims if (each := words(one, results))]
-    turned = {
-        claim.id: "; with the other recipe it "
-        + ("does not hold" if claim.study.verdict == "holds" else "holds")
-        for claim in Claims(results).decided_by_recipe
-    }
+    decided = {claim.id for claim in Claims(results).decided_by_recipe}
     found.sort(key=lambda pair: _firmness(ClaimNumbers(pair[0], results)))
+
+    def against(claim: ClaimRecord) -> str:
+        turned = ClaimNumbers(claim, results).mostly_turned
+        parts = [f"{turned} variants"] * bool(turned) + ["the other recipe"] * (claim.id in decided)
+        verb = "disagree" if turned else "disagrees"
+        return f"; {listed(parts)} {verb}" if parts else ""
+
     return table(
         [
             {
                 "claim": claim.statement.rstrip("."),
-                "found": each.short + turned.get(claim.id, ""),
+                "found": each.short + against(claim),
                 "verdict": mark(claim.study.verdict),
             }
             for claim, each in found

@@ -9,6 +9,7 @@ import pytest
 from analysis.project.errors import UserError
 from analysis.results.records import Effect, Reported, Variant
 from report.numbers.claim import ClaimNumbers, threshold
+from report.numbers.findings import words
 from report.numbers.formats import counted, listed, number, per_cent, range_of
 from report.tables.claims import follows
 
@@ -98,8 +99,9 @@ def test_every_test_has_a_sentence_for_every_verdict_and_side(committed, verdict
         for reported in ((), paper.claim(name).record.study.reported):
             claim = judged(paper, name, verdict, reported=reported)
             claim.record = claim.record.model_copy(update={"side": side, "threshold": 0.2})
+            short = words(claim.record, paper.results).short
             assert re.fullmatch(r"[A-Z][^{}]*\.", claim.headline), claim.headline
-            assert not re.search(r"(?i)\bnan\b|none|  | ,|\(\)", claim.headline + claim.short)
+            assert not re.search(r"(?i)\bnan\b|none|  | ,|\(\)", claim.headline + short)
 
 
 def test_the_evidence_is_the_estimate_with_interval_number_and_claim(papers):
