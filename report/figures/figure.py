@@ -89,7 +89,8 @@ class Figure:
         )
         # Altair refuses more than 5,000 rows because they would bloat a notebook.
         with alt.data_transformers.enable("default", max_rows=None):
-            return chart.to_dict()
+            # The tests compare with Vega-Lite's schema, which takes a third of a page's time.
+            return chart.to_dict(validate=False)
 
 
 def figure(function: Callable[P, Drawn]) -> Callable[P, Figure]:
@@ -106,17 +107,6 @@ def figure(function: Callable[P, Drawn]) -> Callable[P, Figure]:
         return Figure(name, chart, data, text, f"{function.__module__}.{function.__name__}")
 
     return drawn
-
-
-def drawing(execution: Execution, svg: str, *, name: str, alt: str) -> Markdown:
-    """Return an SVG that takes the page's colour of text, as the format of a page takes it."""
-    alt = " ".join(alt.split())
-    if execution.images is not None:
-        return _alone(image(execution, vl_convert.svg_to_png(svg, scale=2), name=name, alt=alt))
-    if execution.print:
-        return _typst(svg, alt)
-    label = safe(alt, "html")
-    return raw("html", f'<div class="drawing" role="img" aria-label="{label}">{svg}</div>')
 
 
 def _typst(svg: str, alt: str) -> Markdown:
