@@ -12,13 +12,11 @@ from typing import NamedTuple
 from analysis.results.records import ClaimRecord, Verdict
 from analysis.results.schemas import FGSM, PGD
 from report.numbers.facts import Facts
-from report.numbers.formats import ATTACK_NAMES, Sureness, number, per_cent
+from report.numbers.formats import ATTACK_NAMES, EVEN, confidence, number, per_cent
 from report.numbers.results import Results
 
 # So much of the accuracy of guessing has to be lost to be far below it.
 _FAR = 0.25
-# An AUROC at which confidence distinguishes nothing.
-_EVEN = 0.5
 
 
 class Words(NamedTuple):
@@ -205,31 +203,37 @@ def _lost(facts: Facts) -> Words:
 
 
 def _confident(facts: Facts) -> Words:
-    right = facts.share("median confidence when right")
-    under = facts.share("median confidence under attack")
-    medians = f" (median {under} against {right})" if under else ""
-    one = Sureness.of(facts.effect)
-    after, short = "", f"errors {one.side} than right predictions in {one.share} of pairs"
+    medians = (
+        facts.reported("median confidence when right"),
+        facts.reported("median confidence under attack"),
+    )
+    right, under = (confidence(one.value) if one else "" for one in medians)
+    against = f" (median {under} against {right})" if under else ""
+    after, short = "", f"AUROC {facts.value}"
+    if under:
+        short = f"median confidence: {under} in errors, {right} when right"
     stronger = next(
         (one for one in facts.record.study.variants if one.changes == {"attack": PGD}), None
     )
     if facts.attack == ATTACK_NAMES[FGSM] and stronger is not None and stronger.value is not None:
-        auroc, sure = number(stronger.value, ".2f"), stronger.value < _EVEN
+        auroc, sure = number(stronger.value, ".2f"), stronger.value < EVEN
         after = f"; under PGD they are {'more' if sure else 'less'} confident (AUROC {auroc})"
-        several = Sureness.of(stronger.value)
-        short = f"{short} (FGSM), {several.side} in {several.share} (PGD)"
+        several = facts.results.confidence_under(PGD, facts.parameters["epsilon"])
+        if under and several is not None and not facts.scaled:
+            both = f"{under} in FGSM errors, {confidence(several['median'])} in PGD errors"
+            short = f"median confidence: {both}, {right} when right"
     errors = f"errors under {facts.attack} of {facts.size}"
-    medians += f", confidence{facts.scaled}" if facts.scaled else ""
+    against += f", confidence{facts.scaled}" if facts.scaled else ""
     effect = facts.record.study.effect
-    surer = effect is not None and effect.high < _EVEN
+    surer = effect is not None and effect.high < EVEN
     as_sure = "surer than" if surer else "about as sure as"
-    less = "less" if facts.effect > _EVEN else "more"
+    less = "less" if facts.effect > EVEN else "more"
     return Words(
         short,
-        f"Predictions change confidently: {errors} are {as_sure} right predictions{medians}{after}",
-        _capital(f"{errors} are {less} confident than right predictions{medians}{after}"),
+        f"Predictions change confidently: {errors} are {as_sure} right predictions{against}{after}",
+        _capital(f"{errors} are {less} confident than right predictions{against}{after}"),
         _whether(
-            _capital(f"{errors} are {less} confident than right predictions{medians}{after}"),
+            _capital(f"{errors} are {less} confident than right predictions{against}{after}"),
             f"the AUROC is below {facts.limit}",
         ),
     )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import pandas as pd
 
@@ -19,6 +18,9 @@ ATTACK_NAMES = {
     PGD: "PGD",
     RANDOM_SIGN: "random signs of the same size",
 }
+_ALL_BUT_SURE = 0.9995
+# An AUROC at which confidence distinguishes nothing.
+EVEN = 0.5
 _FORMS = {"ratio": ".2f", "correlation": ".2f", "standard deviations": ".2f", "AUROC": ".3f"}
 # Shapes that say the same without colour.
 SHAPES: dict[Verdict, str] = {
@@ -27,20 +29,6 @@ SHAPES: dict[Verdict, str] = {
     "undecided": "◐",
     "not tested": "○",
 }
-
-
-class Sureness(NamedTuple):
-    """On which side of right predictions errors are more often, and in which share of pairs."""
-
-    side: str
-    share: str
-
-    @classmethod
-    def of(cls, auroc: float) -> Sureness:
-        """Return it for an AUROC, the share of pairs in which the right prediction is surer."""
-        if auroc < 0.5:
-            return cls("surer", f"{1 - auroc:.0%}")
-        return cls("less sure", f"{auroc:.0%}")
 
 
 def listed(parts: Sequence[str]) -> str:
@@ -83,6 +71,11 @@ def between(value: float, low: float | None, high: float | None, form: str) -> s
 def per_cent(share: float) -> str:
     """Return a share as per cent with one decimal."""
     return UNDEFINED if math.isnan(share) else f"{100 * share:.1f}%"
+
+
+def confidence(value: float) -> str:
+    """Return a confidence as per cent, with a second decimal where one would round it to 100."""
+    return f"{100 * value:.2f}%" if value >= _ALL_BUT_SURE else per_cent(value)
 
 
 def share_interval(row: pd.Series) -> str:

@@ -138,6 +138,12 @@ class Results:
         rows = rows[(rows["epsilon"] == epsilon) & (rows["class"] == ALL)]
         return None if rows.empty else rows.iloc[0]
 
+    def confidence_under(self, attack: str, epsilon: float) -> pd.Series | None:
+        """Return how sure errors under an attack are, on as many images as there are, if known."""
+        rows = self.rows("attack_confidence", attack=attack, epsilon=epsilon)
+        rows = rows.dropna(subset="auroc").sort_values("images")
+        return None if rows.empty else rows.iloc[0]
+
     @property
     def accuracy(self) -> pd.Series:
         """Return the overall accuracy on clean images."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import pandas as pd
 
 from analysis.results.schemas import (
@@ -21,6 +23,14 @@ from report.numbers.results import Results, checked
 ENOUGH = 20
 # A temperature nearer to one than this changes nothing that a reader would see.
 _NEARLY = 0.05
+
+
+class Sureness(NamedTuple):
+    """Whether errors are surer than right predictions or less sure, and the median of each."""
+
+    side: str
+    median: str
+    right: str
 
 
 class Values:
@@ -146,11 +156,13 @@ class Values:
         """Return an ε in [0, 1] pixel units and in levels."""
         return f"{epsilon:g} ({formats.levels(epsilon)} levels)"
 
-    def sure_under(self, attack: str, epsilon: float) -> formats.Sureness | None:
+    def sure_under(self, attack: str, epsilon: float) -> Sureness | None:
         """Return how sure errors under an attack are against right predictions, if it is known."""
-        rows = self._results.rows("attack_confidence", attack=attack, epsilon=epsilon)
-        rows = rows.sort_values("images").dropna(subset="auroc")
-        return None if rows.empty else formats.Sureness.of(rows["auroc"].iloc[0])
+        row = self._results.confidence_under(attack, epsilon)
+        if row is None:
+            return None
+        median, right = (formats.confidence(row[name]) for name in ("median", "median_right"))
+        return Sureness("surer" if row["auroc"] < formats.EVEN else "less sure", median, right)
 
     def levels(self, epsilon: float) -> str:
         """Return an ε in levels."""
