@@ -110,9 +110,9 @@ class ClaimNumbers:
         return f"{turned} of {len(known)}"
 
     @property
-    def asked(self) -> str:
-        """Return the effect that the claim asks for, such as ``> 20.0%``."""
-        return threshold(self.record, short=True)
+    def limit(self) -> str:
+        """Return the threshold of the claim."""
+        return formats.number(self.record.threshold or 0.0, self.record.unit)
 
     def group(self, key: str) -> str:
         """Return the classes of a parameter, such as ``the digits 8 and 9``."""

@@ -120,12 +120,31 @@ class Claims(list[ClaimNumbers]):
         return sum(claim.record.confirmatory for claim in self)
 
     @cached_property
+    def retested(self) -> dict[str, ClaimRecord]:
+        """Return the claims that the companion tested too, as it found them."""
+        companion = self._results.companion
+        theirs = {one.id: one for one in companion.claims} if companion else {}
+        both = [one.id for one in self if one.tested and one.id in theirs]
+        return {name: theirs[name] for name in both if theirs[name].study.effect}
+
+    @property
+    def confirmed(self) -> int:
+        """Return how many verdicts are the same with the companion's recipe."""
+        verdicts = {one.id: one.verdict for one in self}
+        return sum(one.study.verdict == verdicts[name] for name, one in self.retested.items())
+
+    @cached_property
     def decided_by_recipe(self) -> list[ClaimRecord]:
         """Return the claims that hold here or with the companion's recipe, but not with both."""
-        companion = self._results.companion
-        theirs = {one.id: one.study.verdict for one in companion.claims} if companion else {}
+        theirs = {name: one.study.verdict for name, one in self.retested.items()}
         opposite = {"holds", _AGAINST}
         return [one.record for one in self if {one.verdict, theirs.get(one.id)} == opposite]
+
+    @property
+    def changed(self) -> list[ClaimRecord]:
+        """Return the tested claims whose test was changed after results were known."""
+        changed = {change.claim for change in self._results.study.paper.changes}
+        return [one.record for one in self if one.tested and one.id in changed]
 
     @property
     def summary(self) -> str:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from analysis.results.records import ClaimRecord, Verdict
 from analysis.results.schemas import FGSM, PGD
 from report.numbers.facts import Facts
-from report.numbers.formats import ATTACK_NAMES, EVEN, confidence, number, per_cent
+from report.numbers.formats import ATTACK_NAMES, EVEN, confidence, listed, number, per_cent
 from report.numbers.results import Results
 
 # So much of the accuracy of guessing has to be lost to be far below it.
@@ -132,6 +132,7 @@ def _persistence(facts: Facts) -> Words:
 def _contrast(facts: Facts) -> Words:
     group, rest = facts.group("classes"), facts.group("others")
     measure = facts.parameters["measure"]
+    alone = listed([str(name) for name in facts.parameters["classes"]])
     among = " among correct predictions" if facts.parameters["correct"] else ""
     found = "larger" if facts.effect > 0 else "smaller"
     claimed = "larger" if facts.above else "smaller"
@@ -143,7 +144,7 @@ def _contrast(facts: Facts) -> Words:
     if measure not in ("spread", "area") or found != claimed:
         said = _capital(fact)
     return Words(
-        f"{measure} {facts.distance} {found}",
+        f"{measure} {facts.distance} {found} for {alone}",
         said.format(diffuse[claimed]),
         _capital(f"{fact}, not {facts.limit_distance} {claimed}"),
         _whether(_capital(fact), f"it is {facts.limit_distance} {claimed}"),
@@ -220,8 +221,10 @@ def _confident(facts: Facts) -> Words:
         after = f"; under PGD they are {'more' if sure else 'less'} confident (AUROC {auroc})"
         several = facts.results.confidence_under(PGD, facts.parameters["epsilon"])
         if under and several is not None and not facts.scaled:
-            both = f"{under} in FGSM errors, {confidence(several['median'])} in PGD errors"
-            short = f"median confidence: {both}, {right} when right"
+            theirs = confidence(several["median"])
+            short = (
+                f"median confidence: {under} (FGSM errors, tested), {theirs} (PGD), {right} (right)"
+            )
     errors = f"errors under {facts.attack} of {facts.size}"
     against += f", confidence{facts.scaled}" if facts.scaled else ""
     effect = facts.record.study.effect
@@ -270,7 +273,7 @@ def _silent(facts: Facts) -> Words:
     clean = facts.results.clean
     fact = f"{facts.value} of the errors{clean} have {sure}"
     return Words(
-        f"{facts.value} of errors are at least {cut} confident; claimed: over {facts.limit}",
+        f"{facts.value} are at least {cut} confident; claimed: over {facts.limit}",
         f"Many errors are silent: {fact}",
         f"Few errors are silent: {fact}",
         _whether(

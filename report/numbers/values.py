@@ -26,7 +26,7 @@ _NEARLY = 0.05
 
 
 class Sureness(NamedTuple):
-    """Whether errors are surer than right predictions or less sure, and the median of each."""
+    """Whether errors are more or less confident than right predictions, and the median of each."""
 
     side: str
     median: str
@@ -162,7 +162,7 @@ class Values:
         if row is None:
             return None
         median, right = (formats.confidence(row[name]) for name in ("median", "median_right"))
-        return Sureness("surer" if row["auroc"] < formats.EVEN else "less sure", median, right)
+        return Sureness("more" if row["auroc"] < formats.EVEN else "less", median, right)
 
     def levels(self, epsilon: float) -> str:
         """Return an ε in levels."""

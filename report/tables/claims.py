@@ -8,7 +8,7 @@ from analysis.results.records import ClaimRecord, Verdict
 from report.numbers.claim import ClaimNumbers, effect_text, threshold
 from report.numbers.claims import Claims
 from report.numbers.findings import words
-from report.numbers.formats import fixed, listed, mark, number
+from report.numbers.formats import fixed, mark, number
 from report.numbers.results import Results
 from report.page import Markdown, table
 from report.safe import safe
@@ -24,28 +24,35 @@ _WITH_BOTH: dict[Verdict, str] = {
 def answer(results: Results) -> Markdown:
     """Return each tested claim with what was found in a few words, and its verdict.
 
-    First what does not hold, then what most variants turn, then the others.
+    First what does not hold, then what most variants turn, then the others. A star marks tests that
+    were changed after results were known.
     """
     found = [(one, each) for one in results.record.claims if (each := words(one, results))]
-    decided = {claim.id for claim in Claims(results).decided_by_recipe}
+    claims = Claims(results)
+    decided = {claim.id for claim in claims.decided_by_recipe}
+    changed = {claim.id for claim in claims.changed}
     found.sort(key=lambda pair: _firmness(ClaimNumbers(pair[0], results)))
 
-    def against(claim: ClaimRecord) -> str:
+    def row(claim: ClaimRecord, short: str) -> dict[str, str]:
         turned = ClaimNumbers(claim, results).mostly_turned
-        parts = [f"{turned} variants"] * bool(turned) + ["the other recipe"] * (claim.id in decided)
-        verb = "disagree" if turned else "disagrees"
-        return f"; {listed(parts)} {verb}" if parts else ""
+        other = ""
+        if claim.id in decided and (effect := claims.retested[claim.id].study.effect):
+            other = f"; other recipe: {number(effect.value, claim.unit)}"
+        varied = f"; not in {turned} variants" if turned else ""
+        only = "main test" if turned else "this recipe" if other else ""
+        star = r"\*" if claim.id in changed else ""
+        verdict = _together(mark(claim.study.verdict))
+        return {
+            "claim": Markdown(safe(claim.statement.rstrip(".")) + star),
+            "found": f"{short}{other}{varied}",
+            "verdict": Markdown(f"{verdict} {_together(f'({only} only)')}" if only else verdict),
+        }
 
-    return table(
-        [
-            {
-                "claim": claim.statement.rstrip("."),
-                "found": each.short + against(claim),
-                "verdict": mark(claim.study.verdict),
-            }
-            for claim, each in found
-        ]
-    )
+    return table([row(claim, each.short) for claim, each in found])
+
+
+def _together(text: str) -> Markdown:
+    return Markdown(safe(text).replace(" ", "\N{NO-BREAK SPACE}"))
 
 
 def _firmness(claim: ClaimNumbers) -> int:
