@@ -1,5 +1,5 @@
 // Gives every table its data as CSV, gives tables of many columns more of the page's width, turns
-// the rows of what a phone is too narrow for into cards, and lets the keyboard move what is wide.
+// the rows of what a phone or a tablet is too narrow for into cards, and lets the keyboard move what is wide.
 (() => {
   // In the source this class of Quarto's would leave room for notes on every page of the PDF too,
   // and Quarto's own scripts look for it when the page is complete.
@@ -81,7 +81,7 @@
 
   document.addEventListener("DOMContentLoaded", () => {
     const tables = [...document.querySelectorAll("table")].map(frameOf);
-    if (matchMedia("(max-width: 30rem)").matches) {
+    if (matchMedia("(max-width: 60rem)").matches) {
       tables.filter((frame) => frame.scrollWidth > frame.clientWidth).forEach(asCards);
     }
     const frames = [...tables, ...document.querySelectorAll("pre")];

@@ -134,23 +134,25 @@ class Values:
 
     @property
     def zero_maps(self) -> str:
-        """Return how many maps of the first layer are zero everywhere, in words."""
+        """Return how many maps of the first layer are zero everywhere, nothing if none is."""
         rows = self._results.rows("zero_maps", layer=self.layer)
         rows = rows.assign(share=rows["zero"] / rows["maps"])
         every = rows[rows["class"] == ALL].set_index("weights")
         trained = every.loc[TRAINED]
-        text = f"{formats.thousands(trained['zero'])} of {formats.thousands(trained['maps'])} maps"
-        text += " are zero everywhere and have no measures"
-        if RANDOM not in every.index:
-            return text
+        text = "No map is zero everywhere"
+        if trained["zero"]:
+            text = f"{formats.thousands(trained['zero'])} of {formats.thousands(trained['maps'])} "
+            text += "maps are zero everywhere and have no measures"
+        if RANDOM not in every.index or not every["zero"].any():
+            return f"{text}." if trained["zero"] else ""
         each = rows[(rows["weights"] == RANDOM) & (rows["class"] != ALL)].sort_values("share")
         text += f"; with random weights {formats.per_cent(every.loc[RANDOM, 'share'])} are"
         if not each["zero"].any():
-            return text
+            return f"{text}."
         ends = [
             f"{formats.per_cent(row['share'])} for {row['class']}" for _, row in each.iterrows()
         ]
-        return f"{text}, from {ends[0]} to {ends[-1]}"
+        return f"{text}, from {ends[0]} to {ends[-1]}."
 
     def size(self, epsilon: float) -> str:
         """Return an ε in [0, 1] pixel units and in levels."""

@@ -22,8 +22,7 @@ def numbers(studies: Sequence[Results], links: Mapping[str, str]) -> Markdown:
 
 
 def _row(results: Results, link: str | None) -> dict[str, str]:
-    # In the type of code a name stays whole; it has no letter that would end it.
-    name, worst = f"`{results.study.name}`", results.ranked.iloc[0]
+    name, worst = safe(results.study.name), results.ranked.iloc[0]
     counts = [counted(int(results.accuracy["images"]), "image")]
     counts.append(f"{formats.thousands(len(results.classes))} classes")
     if results.study.predictions is None:

@@ -81,6 +81,11 @@ def the_best_pages(site: Path) -> None:
 
 @pytest.mark.parametrize("width", [390, 768, 1280])
 def test_no_page_scrolls_sideways_and_what_is_wide_can_be_moved_by_keyboard(site, browser, width):
+    hidden = """
+        return [...document.querySelectorAll('.wide')]
+          .filter(frame => frame.scrollWidth > frame.clientWidth)
+          .map(frame => frame.outerHTML.slice(0, 100))
+    """
     unreachable = """
         return [...document.querySelectorAll('.wide, pre')]
           .filter(frame => frame.scrollWidth > frame.clientWidth && frame.offsetParent)
@@ -91,6 +96,8 @@ def test_no_page_scrolls_sideways_and_what_is_wide_can_be_moved_by_keyboard(site
     for page in pages(site):
         open_page(browser, page.as_uri(), width=width)
         assert browser.execute_script(WIDTH) <= 0, page.name
+        # No column of a table is hidden: it fits, or its rows are cards.
+        assert browser.execute_script(hidden) == [], page.name
         # The page looks again whenever its size changes, a moment afterwards.
         WebDriverWait(browser, 5).until(
             lambda chrome: not chrome.execute_script(unreachable), message=page.name
