@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from analysis import claims
 from analysis.claims.judge import ALPHA, judge, needed_resamples
@@ -36,6 +37,8 @@ from analysis.study import Study
 DERIVED_VERSION = 7
 
 
+# On one thread sums are added in one order, whatever the machine has.
+@threadpool_limits.wrap(limits=1)
 def derive(opened: Store, *, say: Callable[[str], None] = print) -> ClaimsRecord | None:
     """Derive all that pages show from the complete repeats, unless that has been done.
 

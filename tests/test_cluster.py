@@ -15,8 +15,9 @@ from types import SimpleNamespace
 
 import psutil
 import pytest
+from threadpoolctl import threadpool_info, threadpool_limits
 
-from analysis import study
+from analysis import derivation, study
 from analysis.cluster import driver, worker
 from analysis.images import load
 from analysis.project import paths
@@ -25,6 +26,7 @@ from analysis.results import status as status_of
 from analysis.results import verification
 from analysis.results.store import RUN, Store
 from analysis.study.reading import read
+from tests.made_up import filled, made_up_study
 from tests.playground import Playground
 
 Command = Callable[..., tuple[int, str, str]]
@@ -49,6 +51,23 @@ def test_nothing_of_ray_is_imported_without_the_flag() -> None:
         [sys.executable, "-c", code], cwd=paths.ROOT, capture_output=True, text=True, check=True
     )
     assert "ray" not in done.stdout.split()
+
+
+def test_what_is_derived_does_not_depend_on_the_threads_of_the_machine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FAILURE_MODES_RESULTS", str(tmp_path / "results"))
+    opened, threads = filled(made_up_study(tmp_path)), []
+    summaries = derivation.summaries
+
+    def counted(*arguments: object, **options: object) -> object:
+        threads.extend(pool["num_threads"] for pool in threadpool_info())
+        return summaries(*arguments, **options)
+
+    monkeypatch.setattr(derivation, "summaries", counted)
+    with threadpool_limits(limits=2):
+        derivation.derive(opened, say=lambda line: None)
+    assert threads and set(threads) == {1}
 
 
 def test_without_ray_one_line_says_how_to_install_it(
