@@ -82,7 +82,10 @@
   document.addEventListener("DOMContentLoaded", () => {
     const tables = [...document.querySelectorAll("table")].map(frameOf);
     if (matchMedia("(max-width: 60rem)").matches) {
-      tables.filter((frame) => frame.scrollWidth > frame.clientWidth).forEach(asCards);
+      const phone = matchMedia("(max-width: 30rem)").matches;
+      const narrow = (frame) =>
+        frame.scrollWidth > frame.clientWidth || (phone && frame.closest("#tbl-answer"));
+      tables.filter(narrow).forEach(asCards);
     }
     const frames = [...tables, ...document.querySelectorAll("pre")];
     const check = () => {
