@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 from html import escape
 
 import nbformat
 import pytest
+import yaml
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 
+from analysis.project import paths
 from report.site import after
 from report.site.after import described, finished, plain
+from report.site.quarto import find_quarto
 from tests.report.site.conftest import write_results
 from tests.report.site.test_citation import HOSTILE
 
@@ -43,6 +47,25 @@ def test_what_a_page_says_of_itself_is_also_said_where_it_is_shared():
     assert described(page).count('description" content="On &quot;x&quot; \\1">') == 3
     assert described(page.replace('""', '"kept"')).count("kept") == 2
     assert described(empty) == empty
+
+
+def test_no_picture_within_a_page_is_the_one_that_is_shared(tmp_path):
+    if not find_quarto():
+        pytest.skip("no Quarto of version 1.8 or later on the PATH")
+    ours = yaml.safe_load((paths.ROOT / "_quarto.yml").read_text(encoding="utf-8"))
+    ours["website"] = {name: ours["website"][name] for name in ("title", "open-graph")}
+    ours = {name: ours[name] for name in ("image", "website")} | {"project": {"type": "website"}}
+    (tmp_path / "_quarto.yml").write_text(
+        json.dumps({**ours, "format": {"html": {"theme": "none"}}})
+    )
+    picture = '<img src="data:image/png;base64,AAAA" alt="read as 1 (99%)">'
+    (tmp_path / "index.qmd").write_text(f"---\ntitle: T\n---\n\n```{{=html}}\n{picture}\n```\n")
+    done = subprocess.run(
+        ["quarto", "render", str(tmp_path)], capture_output=True, text=True, check=True
+    )
+    html = (tmp_path / "_site" / "index.html").read_text(encoding="utf-8")
+    assert 'property="og:title"' in html and "og:image" not in html and picture in html
+    assert "Invalid URI" not in done.stderr
 
 
 def test_a_module_and_what_it_imports_become_one_script_with_its_own_names(tmp_path):
