@@ -33,7 +33,14 @@ def run(app: click.Command, arguments: Sequence[str] | None, *, name: str, stopp
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     try:
-        return app.main(given, prog_name=name, standalone_mode=False) or 0
+        # Not by click's `main`, which makes an error of a pipe that was closed.
+        with app.make_context(name, list(given)) as context:
+            status = app.invoke(context) or 0
+        if sys.stdout:
+            sys.stdout.flush()
+        return status
+    except click.exceptions.Exit as ended:
+        return ended.exit_code
     except (KeyboardInterrupt, click.Abort):
         message, status = stopped, interruption.STATUS
     except BrokenPipeError:
