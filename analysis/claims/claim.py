@@ -15,6 +15,7 @@ import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
+from math import prod
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError
@@ -238,11 +239,15 @@ def _claim(content: dict[str, Any]) -> Claim:
 
 def _choices(written: Written, parameters: dict[str, Any], *, claim: str) -> tuple[Choice, ...]:
     """Return the variants of a claim. Raises ``UserError`` for one that is not valid."""
+    # Counted before any is made; a combination that changes nothing is the claim itself.
+    own = all({} in part for part in written.crossed)
+    count = prod(map(len, written.crossed)) + len(written.variants) - own
+    if count > _MOST_VARIANTS:
+        many = f"{count:,}" if count < 10**9 else "over a billion"
+        raise UserError(f"claim {claim} has {many} variants; at most {_MOST_VARIANTS}.")
     changes = written.changes
     if changes and written.test == "none":
         raise UserError(f"claim {claim} is not tested, so it has no variants.")
-    if len(changes) > _MOST_VARIANTS:
-        raise UserError(f"claim {claim} has {len(changes)} variants; at most {_MOST_VARIANTS}.")
     return tuple(_choice(written.test, parameters, each, claim=claim) for each in changes)
 
 

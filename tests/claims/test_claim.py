@@ -103,6 +103,8 @@ def _toml(name: str, content: dict) -> str:
         ({"above": 1, "crossed": [[{}, {"classes": []}]]}, "classes: tuple should have at least 1"),
         ({"above": 1, "crossed": [[{"fixed": str(k)} for k in range(23)]] + [
             [{"classes": [str(k)]} for k in range(23)]]}, "has 529 variants; at most 500"),
+        ({"above": 1, "crossed": [[{"fixed": str(k)} for k in range(10)]] * 9000},
+         "has over a billion variants; at most 500"),
         ({"test": "none", "classes": None, "reason": "w", "variants": [{"without": "suspects"}]},
          "claim mine is not tested, so it has no variants"),
         ({"above": 1, "test": "accuracy left", "classes": None, "epsilon": 0.1, "attack": "pdg"},
