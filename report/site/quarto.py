@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from filelock import Timeout
@@ -58,7 +58,7 @@ def render(
     quarto = None if preview else _quarto()
     place = workplace.output(output, usual=config["project"]["output-dir"])
     with (
-        _locked(place.parent, timeout),
+        _locked(place.parent, timeout, project=output is None),
         workplace.project(copied=output is not None) as project,
         files.folder_written_whole(place) as folder,
     ):
@@ -91,10 +91,16 @@ def render(
 
 
 @contextmanager
-def _locked(folder: Path, timeout: float) -> Iterator[None]:
-    """Let one rendering into a folder work at a time, and remove what killed ones left there."""
+def _locked(folder: Path, timeout: float, *, project: bool) -> Iterator[None]:
+    """Let one rendering into a folder work at a time, and remove what killed ones left there.
+
+    With ``project`` it is also the only one that works in the project.
+    """
+    places = [paths.ROOT / "build", folder] if project else [folder]
     try:
-        with turn.taken(folder, timeout=timeout):
+        with ExitStack() as turns:
+            for place in dict.fromkeys(place.resolve() for place in places):
+                turns.enter_context(turn.taken(place, timeout=timeout))
             for leftover in folder.glob(f"{files.TEMPORARY}*"):
                 shutil.rmtree(leftover, ignore_errors=True)
             yield

@@ -104,6 +104,19 @@ def test_a_rendering_waits_for_another_one(project, monkeypatch, capsys):
     assert quarto.render(timeout=1)
 
 
+def test_pages_elsewhere_in_a_project_wait_for_its_turn_too(project, monkeypatch):
+    settings = project / "_quarto.yml"
+    settings.write_text(settings.read_text().replace("build/site", "docs"))
+    fake_quarto(project, PAGES, monkeypatch)
+    # The lock of a plain Quarto, and that of a rendering with --output.
+    for folder in (project / "build", project):
+        with turn.taken(folder, timeout=0), pytest.raises(UserError, match="not ended in 0.2"):
+            quarto.render(timeout=0.2)
+    assert quarto.render(timeout=1)[0] == project / "docs" / "data.html"
+    with turn.taken(project / "build", timeout=0):
+        assert quarto.render(output=project.parent / "away" / "site", timeout=1)
+
+
 def test_a_plain_quarto_has_its_turn_until_it_ends(tmp_path):
     code = "import os, sys; from pathlib import Path; from report.site import turn; "
     code += "print(turn.take(Path(sys.argv[1]), process=os.getpid()), flush=True); "
