@@ -129,6 +129,11 @@ def test_an_unknown_key_is_answered_with_the_nearest(
         ("maps =", "corruptions.contrast = [1e-9]\nmaps =", "corruptions.contrast.0"),
         ("maps =", "corruptions.brightness = [11]\nmaps =", "corruptions.brightness.0"),
         ("maps =", "corruptions.jpeg = [true]\nmaps =", "corruptions.jpeg.0"),
+        ("maps =", "corruptions.noise = [0.2, 0.1]\nmaps =", "corruptions.noise"),
+        ("maps =", "corruptions.blur = [2, 2]\nmaps =", "corruptions.blur"),
+        ("maps =", "corruptions.contrast = [0.2, 0.8]\nmaps =", "corruptions.contrast"),
+        ("maps =", "corruptions.brightness = [0.5, 1.5]\nmaps =", "corruptions.brightness"),
+        ("maps =", "corruptions.jpeg = [5, 60]\nmaps =", "corruptions.jpeg"),
         ("resamples = 100", "level = 0.9999999999999999", "bootstrap.level"),
         ("resamples = 100", "resamples = 100, level = 0.99", "bootstrap"),
         ("resamples = 100", "resamples = 1999, level = 0.999", "bootstrap"),
@@ -164,6 +169,11 @@ def test_a_value_out_of_range_is_named_in_one_short_line(
     message = str(error.value)
     assert message.startswith(f"tiny.toml: {key}:") and len(message) < 300
     assert len(message.splitlines()) == 1
+
+
+def test_corruptions_become_stronger_on_either_side_of_a_factor_of_one(read: Read) -> None:
+    given = "corruptions.brightness = [1.25, 0.8, 2, 0.5, 3]\nmaps ="
+    assert read("maps =", given).corruptions.brightness == (1.25, 0.8, 2, 0.5, 3)
 
 
 def test_numbers_that_are_too_many_together(read: Read) -> None:

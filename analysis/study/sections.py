@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Annotated, Literal
 
@@ -10,6 +11,7 @@ from pydantic import (
     BeforeValidator,
     Field,
     Strict,
+    ValidationInfo,
     field_validator,
     model_validator,
 )
@@ -321,6 +323,22 @@ class Corruptions(Section):
     contrast: Annotated[tuple[Factor, ...], _STRENGTHS] = (0.8, 0.6, 0.4, 0.2)
     brightness: Annotated[tuple[Factor, ...], _STRENGTHS] = (0.8, 0.6, 0.4, 0.2)
     jpeg: Annotated[tuple[Quality, ...], _STRENGTHS] = (60, 30, 15, 5)
+
+    @field_validator("noise", "blur", "contrast", "brightness", "jpeg")
+    @classmethod
+    def _from_weak_to_strong(
+        cls, strengths: tuple[float, ...], info: ValidationInfo
+    ) -> tuple[float, ...]:
+        def strength(value: float) -> float:
+            if info.field_name == "jpeg":
+                return -value
+            # Twice the contrast is as far from none of it as half of it.
+            factor = info.field_name in ("contrast", "brightness")
+            return round(abs(math.log(value)), 9) if factor else value
+
+        if list(strengths) != sorted(dict.fromkeys(strengths), key=strength):
+            raise ValueError("must go from weak to strong, each once")
+        return strengths
 
 
 class Bootstrap(Section):
