@@ -26,7 +26,8 @@ class Tell:
     """What the page shows of one study."""
 
     def __init__(self, results: Results, execution: Execution) -> None:
-        self._results, self._pictures = results, Pictures(results, execution)
+        self._results, self._execution = results, execution
+        self._pictures = Pictures(results, execution)
         self._pairs = self._pictures.group("pairs")
 
     @property
@@ -69,6 +70,8 @@ class Tell:
         """Return the pairs with all that the page needs to ask, empty without any."""
         if self._pairs.empty:
             return Markdown()
+        if self._execution.print:
+            return Markdown("The pairs and their buttons need the web page.")
         body, style, code = (
             (_ASSETS / f"tell.{kind}").read_text(encoding="utf-8") for kind in ("html", "css", "js")
         )

@@ -42,19 +42,22 @@ def _row(results: Results, link: str | None) -> dict[str, str]:
     under = results.overall("accuracy", attack=FGSM, epsilon=results.middle)
     if under is not None and results.middle > 0:
         size = f"ε of {formats.levels(results.middle)} levels"
-        row["under FGSM"] = _over(formats.share_with_interval(under), size)
+        masked = results.has("masking") and bool(results.table("masking")["masked"].iloc[0])
+        note = "gradients masked" if masked else ""
+        row["under FGSM"] = _over(formats.share_with_interval(under), size, note)
     return row
 
 
-def _over(text: str, below: str = "") -> Markdown:
+def _over(text: str, *below: str) -> Markdown:
     """Return a number over its interval, and over what it is of, so that a row takes less room."""
     value, parenthesis, interval = text.partition(" (")
-    named = shorten(below, 30, placeholder=" …")
-    return _lines([value, f"({interval}" if parenthesis else "", named])
+    named = [shorten(line, 30, placeholder=" …") for line in below]
+    return _lines([value, f"({interval}" if parenthesis else "", *named])
 
 
 def _lines(lines: Sequence[str]) -> Markdown:
-    return Markdown("`<br>`{=html}".join(safe(line) for line in lines if line))
+    # Other formats leave out the break, and keep the space.
+    return Markdown("`<br>`{=html} ".join(safe(line) for line in lines if line))
 
 
 def claims(studies: Sequence[Results]) -> Markdown:

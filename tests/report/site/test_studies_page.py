@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
+import shutil
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from analysis import derivation
@@ -13,9 +17,12 @@ from analysis.project.errors import UserError
 from analysis.results import store
 from analysis.results.store import Derived
 from report.numbers.formats import per_cent
+from report.numbers.results import Results
 from report.site.citation import Publication
 from report.site.studies_page import Studies
+from report.tables.studies import numbers
 from tests import made_up
+from tests.report.test_pictures import Made
 
 TITLE = 'A <b>title</b> | `x` {{< include y >}} "z"'
 
@@ -58,16 +65,37 @@ def test_every_study_has_its_numbers_and_its_verdicts(results) -> None:
         estimates = derived.table("estimates").set_index(["quantity", "attack", "class"])
         estimates = estimates["value"].sort_index()
         clean = estimates["accuracy", "none"].drop("(all)")
-        counts = "`<br>`{=html}".join(["60 images", "3 classes", "4 networks"])
+        counts = "`<br>`{=html} ".join(["60 images", "3 classes", "4 networks"])
         assert row[:2] == [derived.study.name, counts]
         assert row[2].startswith(per_cent(estimates["accuracy", "none", "(all)"]))
-        assert row[3].startswith(f"{per_cent(clean.min())}`<br>`{{=html}}(")
-        assert row[3].endswith(f"`<br>`{{=html}}{clean.idxmin()}")
+        assert row[3].startswith(f"{per_cent(clean.min())}`<br>`{{=html}} (")
+        assert row[3].endswith(f"`<br>`{{=html}} {clean.idxmin()}")
         assert row[4].startswith("0.")
     assert rows[0][5] == "–" and rows[1][5].endswith("ε of 3.8 levels")
     # Two thresholds are two claims, of one study each.
     claims = [row[1:] for row in cells(found.claims)]
     assert claims == [["> 95.0%", "✕\xa0does not hold", "–"], ["> 10.0%", "–", "●\xa0holds"]]
+
+
+def test_masked_gradients_are_said_with_the_accuracy_under_attack(results) -> None:
+    derived = results("first")
+    for masked in (False, True):
+        given = Made(derived, {"masking": pd.DataFrame({"masked": [masked]})})
+        (row,) = cells(numbers([Results(given)], {}))
+        assert row[5].endswith("gradients masked" if masked else "levels")
+
+
+@pytest.mark.parametrize("output", ["plain", "gfm"])
+def test_lines_of_a_cell_are_kept_apart_in_every_format(results, output: str) -> None:
+    pandoc = shutil.which("quarto") and ["quarto", "pandoc"]
+    if not pandoc:
+        pytest.skip("no Quarto on the PATH")
+    text = Studies.around(results("first")).numbers
+    done = subprocess.run(
+        [*pandoc, "-t", output, "--columns=400"], input=text, capture_output=True, text=True
+    )
+    found = re.sub(r"<br>", " ", done.stdout)
+    assert re.search(r"60 images\s+3 classes\s+4 networks", found), done.stderr
 
 
 def test_a_claim_of_both_is_one_row(results) -> None:

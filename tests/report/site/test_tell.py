@@ -46,14 +46,19 @@ def of_study(paper, *, show: bool = True, tables: bool = True, **changes: object
 def tell(papers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Tell]:  # noqa: F811
     """Return a function that opens the page of a study with three pairs."""
 
-    def opened(*, drawn: bool = True, **changes: object) -> Tell:
+    def opened(
+        *,
+        drawn: bool = True,
+        execution: Execution = EXECUTION,
+        **changes: object,
+    ) -> Tell:
         monkeypatch.setenv("FAILURE_MODES_RESULTS", str(tmp_path / "results"))
         whole = of_study(papers())
         table = whole.table("pictures")[["group", "index"]]
         content = dict.fromkeys(pictures.PANELS) | {"clean": CLEAN, "attacked": ATTACKED}
         if drawn:
             pictures.write(whole, table.assign(**{k: [v] * 3 for k, v in content.items()}))
-        return Tell(Results(of_study(papers(), **changes)), EXECUTION)
+        return Tell(Results(of_study(papers(), **changes)), execution)
 
     return opened
 
@@ -70,6 +75,11 @@ def test_each_pair_has_the_attacked_image_on_its_side(tell) -> None:
     for pair, side in zip(content["pairs"], SIDES, strict=True):
         other = "right" if side == "left" else "left"
         assert (pair["side"], pair[side], pair[other]) == (side, address(ATTACKED), address(CLEAN))
+
+
+def test_without_the_web_a_sentence_says_that_the_pairs_need_it(tell) -> None:
+    said = tell(execution=Execution(print=True, study="made")).pairs
+    assert said == "The pairs and their buttons need the web page."
 
 
 def test_every_score_is_said_with_its_exact_interval(tell) -> None:
