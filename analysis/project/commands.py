@@ -69,7 +69,8 @@ def _message(error: BaseException) -> str:
     where = error.filename or "the output"
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return (
-            f"No space left on the device while writing {where}.\n"
+            # Of a copy, the second name is what is written.
+            f"No space left on the device while writing {error.filename2 or where}.\n"
             "Nothing that was finished is lost: make room, and run the same command again."
         )
     return f"{where}: {error.strerror}."

@@ -63,14 +63,13 @@ def project(*, copied: bool) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="rendering-") as scratch:
         copy = Path(scratch).resolve() / "project"
         copy.mkdir()
-        for path in paths.ROOT.iterdir():
-            if path.name in _FOLDERS:
-                # The locks of some editors are links to nothing.
-                ignored = shutil.ignore_patterns("__pycache__", ".*")
-                shutil.copytree(path, copy / path.name, ignore=ignored)
-            elif path.is_file() and path.name != ".git":
+        within = [path for name in _FOLDERS for path in (paths.ROOT / name).rglob("*")]
+        for path in filter(Path.is_file, (*paths.ROOT.iterdir(), *within)):
+            inner = path.relative_to(paths.ROOT)
+            if not any(part.startswith((".", "__pycache__")) for part in inner.parts):
+                (copy / inner).parent.mkdir(parents=True, exist_ok=True)
                 # Without its permissions, which may forbid to change it.
-                shutil.copyfile(path, copy / path.name)
+                shutil.copyfile(path, copy / inner)
         (copy / "build").mkdir()
         for path in filter(Path.is_file, (paths.simulation(), paths.scale())):
             shutil.copyfile(path, copy / "build" / path.name)

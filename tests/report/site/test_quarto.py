@@ -292,6 +292,22 @@ def test_files_that_are_no_pages_are_never_replaced(project, tmp_path, there):
     assert sorted(tmp_path.rglob("*")) == before
 
 
+def test_a_full_disk_is_said_with_the_file_that_had_no_room(project, monkeypatch, failed):
+    (project / "report").mkdir()
+    (project / "report" / "page.py").touch()
+
+    def full(source: Path, place: Path) -> None:
+        if "report" in Path(source).parts:
+            number = errno.ENOSPC
+            raise OSError(number, os.strerror(number), str(source), None, str(place))
+        Path(place).touch()
+
+    monkeypatch.setattr(workplace.shutil, "copyfile", full)
+    error = failed("--preview", "--output", str(project.parent / "site"))
+    assert error.startswith("No space left on the device while writing ")
+    assert str(project) not in error and error.splitlines()[0].endswith("report/page.py.")
+
+
 def test_a_project_that_cannot_be_written_names_the_option(project, monkeypatch, failed):
     def refused(dir: Path) -> object:
         raise OSError(errno.EROFS, "Read-only file system", str(dir))
