@@ -77,6 +77,8 @@ def run(
         opened = Store.open(study)
         todo = [run for run in study.runs if opened.todo(run)]
         failed = {}
+        if todo:
+            opened.check_writable()
         if todo and study.predictions:
             for each in todo:
                 opened.keep_earlier(each, say=say)

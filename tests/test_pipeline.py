@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import shutil
 import signal
 import subprocess
@@ -178,6 +179,18 @@ def test_a_second_run_at_the_same_time_is_refused(playground: Playground, comman
         first.communicate()
     # The lock goes with the process that held it, and lies with the results, not with the cache.
     assert command("run", playground.study)[0] == 0
+
+
+def test_a_folder_that_cannot_be_written_is_told_before_any_work(
+    playground: Playground, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(dir: Path) -> None:
+        raise OSError(errno.EROFS, "Read-only file system", str(dir))
+
+    monkeypatch.setattr(stores.tempfile, "TemporaryFile", refused)
+    status, _, errors = command("run", playground.study)
+    assert status == 1 and "tiny cannot be written: Read-only file system.\n" in errors
+    assert len(errors.splitlines()) == 2 and not playground.weights()
 
 
 def test_a_recipe_that_was_edited_removes_nothing(finished: Playground, command: Command) -> None:
