@@ -7,11 +7,15 @@ import re
 import pytest
 import yaml
 
+from analysis import derivation
 from analysis.claims.registry import TESTS
 from analysis.project.errors import UserError
+from analysis.results import store
 from report import paper as papers_module
 from report.numbers import claims
-from report.paper import SECTIONS
+from report.page import Execution
+from report.paper import SECTIONS, Paper
+from tests import made_up
 from tests.report.conftest import ALL, HOSTILE, PREDICTED
 
 NAMES = sorted(path.stem for path in SECTIONS.glob("*.md"))
@@ -50,6 +54,38 @@ def test_every_section_is_printed_whatever_was_measured(papers, classes, analyse
     blocks = re.findall(r"^```\{=(\w+)\}$", text, re.MULTILINE)
     assert set(blocks) == {"typst" if printed else "html"}
     assert ("80 are left out" in text) == (classes == 100)
+
+
+def test_a_class_without_an_evaluated_image_is_never_a_number(papers, monkeypatch):
+    original = made_up.predictions
+
+    def predictions(images, *, classes, seed):
+        rows = original(images, classes=classes, seed=seed)
+        return rows.assign(label=rows["label"].replace(2, 0))
+
+    monkeypatch.setattr(made_up, "predictions", predictions)
+    text = prose(whole(papers(4, text="# Without class 2.\n")))
+    assert not re.findall(r"(?i)\bnan\b|\bNone\b|Undefined", text)
+    assert "class 2" in text
+
+
+@pytest.mark.parametrize("last", [(), ("attributes", "duplicates", "predictions")])
+def test_four_of_five_folds_are_refused_or_shown_by_predictions(tmp_path, monkeypatch, last):
+    monkeypatch.setenv("FAILURE_MODES_RESULTS", str(tmp_path))
+    one = made_up.STUDY.replace("repeats = 2", "repeats = 1").replace("folds = 2", "folds = 5")
+    study = made_up.made_up_study(tmp_path, one)
+    opened = store.Store.open(study)
+    for run in study.runs[:4]:
+        made_up.add_run(opened, run)
+    if last:
+        made_up.add_run(opened, study.runs[4], analyses=last)
+    derivation.derive(opened, say=lambda line: None)
+    if not last:
+        with pytest.raises(UserError, match="has no complete repeat yet"):
+            store.derived("made")
+        return
+    text = prose(whole(Paper(store.derived("made"), Execution(print=False, study="made"))))
+    assert not re.findall(r"(?i)\bnan\b|\bNone\b|Undefined", text)
 
 
 GIVEN = """
