@@ -45,12 +45,14 @@ class Store:
 
     ``runs`` has what the study asks for and nothing else: stale analyses are dropped from their
     records when the store is opened, and ``problems`` says by run what was dropped, and why.
+    ``unasked`` are valid or stale analyses that the study does not ask for any more.
     """
 
     study: Study
     folder: Path
     runs: dict[str, RunRecord] = field(default_factory=dict)
     problems: dict[str, dict[str, str]] = field(default_factory=dict)
+    unasked: dict[str, list[str]] = field(default_factory=dict)
 
     @classmethod
     def open(
@@ -85,6 +87,7 @@ class Store:
         kept = {}
         for name, analysis in record.analyses.items():
             if name not in status.wanted(self.study, run.repeat):
+                self.unasked.setdefault(run.name, []).append(name)
                 continue
             if not status.analysis_is_valid(self.study, name, record):
                 self._drop(run.name, name, "stale", "the study has changed")
@@ -172,6 +175,7 @@ class Store:
         record.write(folder / RUN)
         self.runs[record.name] = record
         self.problems.pop(record.name, None)
+        self.unasked.pop(record.name, None)
         _remove_unlisted(folder, {entry.file for entry in record.tables.values()})
 
     def files(self, run: Run) -> dict[str, bytes]:
@@ -193,12 +197,17 @@ class Store:
 
     def keep_earlier(self, run: Run, *, say: Callable[[str], None]) -> None:
         """Keep a copy of a run's results that are about to be replaced, and say where."""
-        for step, problem in self.problems.get(run.name, {}).items():
+        reasons = [
+            f"{step} is {problem}"
+            for step, problem in self.problems.get(run.name, {}).items()
             # A damaged table alone is simply computed again.
-            if step == "training" or problem.startswith("stale"):
-                kept = self.set_aside(run)
-                say(f"{run.name}: {step} is {problem}; its earlier results are kept in {kept}")
-                return
+            if step == "training" or problem.startswith("stale")
+        ]
+        unasked = self.unasked.get(run.name, [])
+        reasons += [f"{name} is not in the study any more" for name in unasked]
+        if reasons:
+            kept = self.set_aside(run)
+            say(f"{run.name}: {reasons[0]}; its earlier results are kept in {kept}")
 
     def set_aside(self, run: Run) -> str:
         """Keep a copy of a run's results that are about to be replaced, and return where."""

@@ -332,6 +332,24 @@ def test_what_a_study_no_longer_asks_for_is_kept_aside(folder: Path) -> None:
     verification.check_folder(opened.folder, asked=RUNS)
 
 
+def test_an_analysis_that_left_the_study_is_kept_aside_and_said(folder: Path) -> None:
+    filled(made_up_study(folder))
+    study = made_up_study(
+        folder, STUDY.replace("maps =", "corruptions = { noise = [0.1] }\n# maps =")
+    )
+    opened, said, run = Store.open(study), list[str](), study.runs[0]
+    (maps,) = (opened.folder / "r0f0").glob("maps*")
+    opened.keep_earlier(run, say=said.append)
+    add_run(opened, run)
+    assert not maps.exists()
+    (kept,) = (opened.folder / stores.SUPERSEDED).glob(f"r0f0-*/{maps.name}")
+    place = paths.shown(kept.parent)
+    text = f"r0f0: maps is not in the study any more; its earlier results are kept in {place}"
+    assert said == [text]
+    opened.keep_earlier(run, say=said.append)
+    assert said == [text]
+
+
 # ------------------------------------------------------------------------------ killed
 
 
