@@ -148,7 +148,7 @@ def _derived_state(opened: Store, derived: Derived | None) -> str:
 @study_names
 def verify(names: tuple[str, ...]) -> None:
     """Check every file of the results, for example after a run was copied here."""
-    from analysis import study
+    from analysis import derivation, study
     from analysis.results import store, verification
     from analysis.results.store import Store
 
@@ -159,6 +159,7 @@ def verify(names: tuple[str, ...]) -> None:
                 raise store.nothing_yet(opened.study.name)
             continue
         count = verification.check_all(opened)
+        derivation.check_current(opened)
         _say(f"{opened.study.name}: {count} files are whole and fit together")
 
 

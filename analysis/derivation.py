@@ -28,6 +28,7 @@ from analysis.inference import (
 from analysis.inference.evidence import Tables
 from analysis.inference.summaries import summaries
 from analysis.project.errors import UserError
+from analysis.project.paths import shown
 from analysis.results import answers, published, readings, status, store, verification
 from analysis.results.records import ClaimsRecord
 from analysis.results.store import Store
@@ -133,6 +134,17 @@ def derived_digest(opened: Store, wanted: claims.Claims) -> str:
     return status.derived_digest(
         opened.study, [opened.runs[run] for run in runs], version=DERIVED_VERSION, claims=text
     )
+
+
+def check_current(opened: Store) -> None:
+    """Raise ``UserError`` if what was derived is not from what is there now."""
+    before = store.derived_if_any(opened.study.name)
+    if before and before.record.inputs != derived_digest(opened, claims.of(opened.study)):
+        raise UserError(
+            f"{shown(before.folder / store.CLAIMS)} was derived from other runs, or for another "
+            f"form of the study or its claims.\n"
+            f"Derive it again with `python -m analysis claims {opened.study.name}`."
+        )
 
 
 def judged(study: Study, *, say: Callable[[str], None]) -> ClaimsRecord:

@@ -15,7 +15,7 @@ from analysis.project import commands, files, paths
 from analysis.project.errors import UserError
 from analysis.results.store import Store
 from analysis.study import load
-from tests.made_up import filled, made_up_study
+from tests.made_up import add_run, filled, made_up_study
 from tests.playground import Playground
 
 Command = Callable[..., tuple[int, str, str]]
@@ -87,6 +87,9 @@ def test_status_and_verify_of_made_up_results(
     assert status == 0 and "made: 4 of 4 runs done" in out and "claims missing" in out
     assert command("claims", path)[0] == 0
     assert "claims done" in command("status", path)[1]
+    assert command("verify", path)[0] == 0
+    add_run(Store.open(study), study.runs[0], weights="7" * 64)
+    assert "was derived from other runs" in command("verify", path)[2]
     next((tmp_path / "results" / "made" / "r1f0").glob("maps*")).unlink()
     out = command("status", path)[1]
     assert "maps broken" in out and "is missing" in out

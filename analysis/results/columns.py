@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pandera.pandas as pa
 
 SHARE = pa.Check.in_range(0, 1)
@@ -14,8 +15,18 @@ AT_LEAST_0, AT_LEAST_1 = pa.Check.ge(0), pa.Check.ge(1)
 def table(columns: dict[str, pa.Column], *, unique: list[str], about: str) -> pa.DataFrameSchema:
     """Return the schema of a table with exactly these columns."""
     return pa.DataFrameSchema(
-        columns, unique=unique, strict=True, ordered=True, coerce=False, description=about
+        columns,
+        pa.Check(_no_infinity, name="no infinite number"),
+        unique=unique,
+        strict=True,
+        ordered=True,
+        coerce=False,
+        description=about,
     )
+
+
+def _no_infinity(rows: pd.DataFrame) -> bool:
+    return not any(np.isinf(rows[name]).any() for name in rows.select_dtypes("float"))
 
 
 def text(about: str, *names: str) -> pa.Column:

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
 from analysis.project.errors import UserError
 from analysis.project.forms import Section
@@ -58,11 +58,17 @@ Classes = Annotated[
 
 
 class TableEntry(Section):
-    """One Parquet file."""
+    """One Parquet file, which is named after its content."""
 
     file: Annotated[str, Field(pattern=r"^[a-z_]{1,30}-[0-9a-f]{12}\.parquet$")]
     sha256: Digest
     rows: Annotated[int, Field(ge=0)]
+
+    @model_validator(mode="after")
+    def _is_named_after_its_content(self) -> Self:
+        if not self.file.endswith(f"-{self.sha256[:12]}.parquet"):
+            raise ValueError("must be named after its SHA-256")
+        return self
 
 
 class Provenance(Section):

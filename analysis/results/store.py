@@ -340,6 +340,8 @@ def derived_if_any(name: str) -> Derived | None:
         record = ClaimsRecord.read(path)
         if record.study.name != name:
             raise Broken(f"belongs to another study, {record.study.name!r}")
+        if unknown := sorted(set(record.tables) - set(DERIVED_TABLES)):
+            raise Broken(f"lists a table that is not known, {unknown[0][:40]!r}")
     except Broken as reason:
         raise damaged(path, reason, study=name) from None
     return Derived(path.parent, record)

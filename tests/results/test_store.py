@@ -15,13 +15,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 from pandera.errors import SchemaError
+from pydantic import ValidationError
 
 from analysis import derivation
 from analysis.project import files, paths
 from analysis.project.errors import UserError
 from analysis.results import store as stores
 from analysis.results import verification
-from analysis.results.records import Broken, RunRecord
+from analysis.results.derived_schemas import DERIVED_TABLES
+from analysis.results.records import Broken, RunRecord, TableEntry
 from analysis.results.status import ANALYSES
 from analysis.results.store import CLAIMS, RUN, Store
 from analysis.study import Study
@@ -293,6 +295,38 @@ def test_a_stranger_in_the_folder_is_named(folder: Path) -> None:
     (opened.folder / "notes.txt").write_text("mine")
     with pytest.raises(UserError, match=r"notes\.txt does not belong"):
         verification.check_folder(opened.folder, asked=RUNS)
+
+
+def test_an_unknown_derived_table_is_an_error(folder: Path) -> None:
+    opened = filled(made_up_study(folder))
+    record = derivation.derive(opened, say=lambda line: None)
+    assert record is not None
+    entries = record.tables | {"odd": record.tables["runs"]}
+    record.model_copy(update={"tables": entries}).write(opened.folder / CLAIMS)
+    with pytest.raises(UserError, match=r"claims\.json lists a table that is not known, 'odd'"):
+        verification.check_all(opened)
+
+
+def test_derived_results_are_of_the_runs_that_are_there(folder: Path) -> None:
+    opened = filled(made_up_study(folder))
+    derivation.derive(opened, say=lambda line: None)
+    derivation.check_current(opened)
+    add_run(opened, opened.study.runs[0], weights="7" * 64)
+    with pytest.raises(
+        UserError, match=r"claims\.json was derived from other runs.*\n.*claims made"
+    ):
+        derivation.check_current(Store.open(opened.study))
+
+
+def test_a_table_is_named_after_its_content_and_has_no_infinite_number(folder: Path) -> None:
+    opened = filled(made_up_study(folder))
+    entry = opened.runs["r0f0"].tables["maps"]
+    with pytest.raises(ValidationError, match="must be named after its SHA-256"):
+        TableEntry(file=entry.file, sha256="0" * 64, rows=entry.rows)
+    derivation.derive(opened, say=lambda line: None)
+    estimates = stores.derived("made").table("estimates")
+    with pytest.raises(SchemaError, match="no infinite number"):
+        DERIVED_TABLES["estimates"].validate(estimates.assign(high=np.inf))
 
 
 @pytest.mark.parametrize("how", ["bit", "gone"])
