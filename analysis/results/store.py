@@ -139,12 +139,13 @@ class Store:
     def shown_repeats(self) -> dict[int, tuple[str, ...]]:
         """Return the runs of each repeat that pages show.
 
-        A repeat is complete if every fold has every analysis. Before the first such repeat, those
-        in which every image has been predicted are shown.
+        Before the first complete repeat, those in which every image has been predicted are shown.
         """
-        return self._repeats(lambda repeat: set(status.wanted(self.study, repeat))) or (
-            self._repeats(lambda repeat: {"predictions"})
-        )
+        return self.complete_repeats() or self._repeats(lambda repeat: {"predictions"})
+
+    def complete_repeats(self) -> dict[int, tuple[str, ...]]:
+        """Return the runs of each repeat in which every fold has every analysis."""
+        return self._repeats(lambda repeat: set(status.wanted(self.study, repeat)))
 
     def _repeats(self, analyses: Callable[[int], set[str]]) -> dict[int, tuple[str, ...]]:
         done: dict[int, list[str]] = {}
@@ -189,6 +190,7 @@ class Store:
 
     def take(self, arrived: Store, record: RunRecord) -> None:
         """Write a run whose tables are in another store: first the tables, then its record."""
+        tables.announce(self.folder / record.name)
         for entry in record.tables.values():
             path = self.folder / record.name / entry.file
             with files.written_whole(path) as temporary:
@@ -264,7 +266,8 @@ class Store:
 
 def _remove_unlisted(folder: Path, listed: set[str]) -> None:
     """Remove tables that no record lists any more, and what interrupted writers left."""
-    for path in folder.iterdir():
+    # The mark of what is being written goes last.
+    for path in sorted(folder.iterdir(), key=lambda path: path.name == tables.WRITING):
         replaced = TABLE_FILE.fullmatch(path.name) and path.name not in listed
         if path.is_file() and (replaced or path.name.startswith(files.TEMPORARY)):
             path.unlink()
@@ -328,6 +331,16 @@ def nothing_yet(name: str) -> UserError:
     return UserError(
         f"{paths.shown(paths.results(name))} has no complete repeat yet.\n"
         f"Compute one with `python -m analysis run {name}`."
+    )
+
+
+def nothing_derived(name: str) -> UserError:
+    """Return the error for complete repeats that nothing was derived from, or not any more."""
+    path = paths.shown(paths.results(name) / CLAIMS)
+    return UserError(
+        f"{path} is missing, although a repeat is complete.\n"
+        f"Restore it with `git restore {path}`, or derive it with `python -m analysis claims "
+        f"{name}`."
     )
 
 

@@ -14,6 +14,9 @@ from pandera.errors import SchemaError, SchemaErrors
 from analysis.project import files
 from analysis.results.records import Broken, TableEntry
 
+# In a folder while tables are written that its record does not list yet, and after a kill then.
+WRITING = f"{files.TEMPORARY}tables"
+
 # No table is larger when it is unpacked, in bytes and in rows, however small its file.
 _LARGEST, _ROWS = 2 << 30, 50_000_000
 # Rows that are unpacked at a time, so that it ends before memory does.
@@ -25,6 +28,7 @@ def write(
 ) -> TableEntry:
     """Validate a table and write it; it counts only once a record lists it."""
     schema.validate(table)
+    announce(folder)
     arrow = pa.Table.from_pandas(table, preserve_index=False).replace_schema_metadata(None)
     with files.written_beside(folder / f"{name}.parquet") as temporary:
         # Splitting floats by byte packs them a third smaller.
@@ -45,6 +49,12 @@ def write(
         file = f"{name}-{digest[:12]}.parquet"
         files.move_into_place(temporary, folder / file)
     return TableEntry(file=file, sha256=digest, rows=len(table))
+
+
+def announce(folder: Path) -> None:
+    """Mark a folder as one that tables are written into, until its record lists them."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / WRITING).touch()
 
 
 def read(folder: Path, entry: TableEntry, schema: pandera.DataFrameSchema) -> pd.DataFrame:

@@ -15,12 +15,11 @@ import pandas as pd
 from analysis.project import files
 from analysis.project.errors import UserError
 from analysis.project.paths import shown
-from analysis.results import consistency
-from analysis.results.records import Broken, RunRecord
+from analysis.results import consistency, tables
+from analysis.results.records import Broken, ClaimsRecord, RunRecord
 from analysis.results.schemas import PGD
 from analysis.results.store import (
     CLAIMS,
-    LOCK,
     RUN,
     RUN_NAME,
     SUPERSEDED,
@@ -28,6 +27,7 @@ from analysis.results.store import (
     Derived,
     Store,
     derived_if_any,
+    nothing_derived,
 )
 
 
@@ -47,6 +47,8 @@ def check_all(store: Store) -> int:
     count += sum(check_run(store, run) + 1 for run in store.runs)
     for runs in store.shown_repeats().values():
         check_together(store, runs)
+    if derived is None and store.complete_repeats():
+        raise nothing_derived(store.study.name)
     return count
 
 
@@ -55,31 +57,53 @@ def check_folder(folder: Path, *, asked: Collection[str]) -> None:
 
     ``asked`` are the names of its runs. Others of an earlier form of the study may be there.
     """
-    for path in sorted(folder.iterdir()):
-        known = path.name in (CLAIMS, LOCK, SUPERSEDED) or files.hidden(path.name)
-        if RUN_NAME.fullmatch(path.name):
-            strangers = _strangers(path, named=path.name not in asked)
-        else:
-            strangers = [] if known or TABLE_FILE.fullmatch(path.name) else [path]
-        for stranger in strangers:
-            raise UserError(
-                f"{shown(stranger)} does not belong to the results.\n"
-                "Move it elsewhere or delete it."
-            )
+    runs = [path for path in sorted(folder.iterdir()) if RUN_NAME.fullmatch(path.name)]
+    strangers = _strangers(
+        folder / CLAIMS, ClaimsRecord, beside={SUPERSEDED, *(run.name for run in runs)}
+    )
+    for path in runs:
+        whole = path.is_dir() and (path.name in asked or _is_run(path))
+        strangers += _strangers(path / RUN, RunRecord) if whole else [path]
+    for stranger in strangers:
+        raise UserError(
+            f"{shown(stranger)} does not belong to the results.\nMove it elsewhere or delete it."
+        )
 
 
-def _strangers(folder: Path, *, named: bool) -> list[Path]:
-    """Return what does not belong to a run's folder; ``named`` if that is to have its name."""
+def _is_run(folder: Path) -> bool:
+    """Return whether a folder has the record of the run that it is named after."""
     try:
-        if named and RunRecord.read(folder / RUN).name != folder.name:
-            return [folder]
+        return RunRecord.read(folder / RUN).name == folder.name
     except Broken:
-        return [folder]
-    return [
-        path
-        for path in sorted(folder.iterdir())
-        if path.name != RUN and not files.hidden(path.name) and not TABLE_FILE.fullmatch(path.name)
+        return False
+
+
+def _strangers(
+    path: Path, form: type[RunRecord | ClaimsRecord], *, beside: Collection[str] = ()
+) -> list[Path]:
+    """Return what is in the folder of a record and neither listed by it nor ``beside`` it.
+
+    Tables are passed over while others are written and after a kill then, and beside a damaged
+    record, which is reported as such. Raises ``UserError`` if the record of tables is missing.
+    """
+    others = [
+        other
+        for other in sorted(path.parent.iterdir())
+        if not files.hidden(other.name) and other.name not in {path.name, *beside}
     ]
+    named = [other for other in others if TABLE_FILE.fullmatch(other.name)]
+    if named and not (path.parent / tables.WRITING).exists():
+        if not path.exists():
+            raise UserError(
+                f"{shown(path)} is missing, but its tables are there.\n"
+                f"Restore it with `git restore {shown(path)}`, or delete the tables."
+            )
+        try:
+            listed = {entry.file for entry in form.read(path).tables.values()}
+        except Broken:
+            return [other for other in others if other not in named]
+        return [other for other in others if other.name not in listed]
+    return [other for other in others if other not in named]
 
 
 def check_nothing_lost(store: Store, derived: Derived) -> None:
@@ -115,10 +139,10 @@ def check_run(store: Store, run: str) -> int:
     Raises ``UserError`` that names the run and what is wrong with it.
     """
     record = store.runs[run]
-    tables = {name: store.read(run, name) for name in record.tables}
+    read = {name: store.read(run, name) for name in record.tables}
     found = consistency.problems(
         store.study,
-        tables,
+        read,
         classes=len(record.classes),
         training_images=record.training.training_images,
     )
@@ -127,7 +151,7 @@ def check_run(store: Store, run: str) -> int:
             f"{shown(store.folder / run)} is not a valid run of {store.study.name}: {problem}.\n"
             f"Copy it again from where it was computed, or delete it."
         )
-    return len(tables)
+    return len(read)
 
 
 def check_together(store: Store, runs: Iterable[str]) -> None:
@@ -166,10 +190,10 @@ def _check_samples(store: Store, records: Sequence[RunRecord], rows: pd.DataFram
         settings = getattr(store.study, name)
         if settings is None or any(name not in record.tables for record in records):
             continue
-        tables = [store.read(record.name, name) for record in records]
+        read = [store.read(record.name, name) for record in records]
         sampled = [
             table["index"] if name == "corruptions" else table["index"][table["attack"] == PGD]
-            for table in tables
+            for table in read
         ]
         found = group.loc[np.unique(np.concatenate(sampled))].nunique()
         wanted = min(settings.sample, group.nunique())
