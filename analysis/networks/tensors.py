@@ -36,7 +36,9 @@ def read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
             metadata = file.metadata() or {}
         tensors = safetensors.torch.load_file(path)
         if metadata["seal"] == _seal(digest(tensors), metadata["facts"]):
-            return tensors, json.loads(metadata["facts"])
+            facts = json.loads(metadata["facts"])
+            if isinstance(facts, dict):
+                return tensors, facts
     except (SafetensorError, OSError, KeyError, ValueError, RecursionError):
         pass
     raise unusable(path, "is truncated or altered")

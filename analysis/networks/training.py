@@ -152,6 +152,8 @@ def _continued(state: _State, checkpoint: Path, identity: dict[str, Any]) -> lis
 
 def checked(history: Any) -> pd.DataFrame:
     """Return a history as a table. Raises ``ValueError`` for what is none."""
+    if not isinstance(history, list):
+        raise ValueError("it is no list of epochs")
     try:
         table = pd.DataFrame(history)
         RUN_TABLES["history"].validate(table)
@@ -213,7 +215,13 @@ class _State:
 
     def take_up(self, saved: dict[str, Tensor]) -> None:
         """Continue from what ``tensors`` gave. Raises ``KeyError`` or ``RuntimeError`` if unfit."""
-        for name, tensor in self.tensors().items():
+        own = self.tensors()
+        if own.keys() != saved.keys():
+            raise KeyError("other tensors")
+        for name, tensor in own.items():
+            # Copying would repeat a smaller tensor, and convert one of another type.
+            if (saved[name].shape, saved[name].dtype) != (tensor.shape, tensor.dtype):
+                raise RuntimeError(f"another form of {name}")
             tensor.copy_(saved[name])
 
 

@@ -117,7 +117,7 @@ def read(
         raise tensors.unusable(place, reason) from None
     try:
         history, facts = training.checked(recorded["history"]), recorded["facts"]
-        Training(digest=digest, weights=digest, history=None, **facts)
+        Training(digest=digest, files={}, weights=digest, history=None, **facts)
     except (KeyError, TypeError, ValueError):
         raise tensors.unusable(place, "has no history and facts of a training") from None
     return Trained(classifier.eval().requires_grad_(False), history, facts, digest)

@@ -97,6 +97,7 @@ ROW = {"epoch": 1, "train_loss": 1.0, "learning_rate": 0.1, "seconds": 2.0}
         None,
         [1, 2],
         {"epoch": 1},
+        {name: [value] for name, value in ROW.items()},
         [ROW | {"odd": 1}],
         [ROW | {"epoch": 7}],
         [ROW | {"train_loss": None}],
@@ -118,6 +119,9 @@ def test_what_is_no_history_of_a_training(history: object) -> None:
         ("run", "is not of run r0f0 of small"),
         ("parts", "does not fit the study's network"),
         ("shapes", "does not fit the study's network"),
+        ("one number", "does not fit the study's network"),
+        ("type", "does not fit the study's network"),
+        ("more", "does not fit the study's network"),
         ("history", "has no history of this training"),
     ],
 )
@@ -136,6 +140,14 @@ def test_a_checkpoint_that_does_not_fit_is_refused_in_two_lines(
         saved.popitem()
     elif problem == "shapes":
         saved["classifier/network.fc.weight"] = torch.zeros(7, 3)
+    elif problem == "one number":
+        saved["optimizer/network.fc.weight/exp_avg"] = torch.zeros(())
+    elif problem == "type":
+        saved["optimizer/network.fc.weight/exp_avg"] = saved[
+            "optimizer/network.fc.weight/exp_avg"
+        ].double()
+    elif problem == "more":
+        saved["optimizer/network.fc.weight/odd"] = torch.zeros(())
     elif problem == "history":
         facts["history"] = [facts["history"][0] | {"epoch": number} for number in range(1, 9)]
     tensors.write(path, saved, facts)

@@ -13,9 +13,11 @@ import torch
 
 from analysis.images import Images
 from analysis.networks import tensors, weights
+from analysis.networks.classifier import of_study
 from analysis.project.errors import UserError
 from analysis.study import Study
 from tests.conftest import CPU, small_study
+from tests.made_up import PROVENANCE
 
 TRAINING = {"learning_rate": 2e-3, "batch_size": 16, "stages": [{"size": 32, "epochs": 2}]}
 STUDY = small_study(training=TRAINING, network={"model": "test_resnet", "size": 32})
@@ -53,6 +55,28 @@ def test_a_trained_run_is_read_with_its_facts(
         assert len(str(caught.value).splitlines()) == 2
     place.unlink()
     with pytest.raises(UserError, match=r"is missing.*r0f0 of small\.\n.*FAILURE_MODES_CACHE"):
+        read()
+
+
+@pytest.mark.parametrize(
+    "facts", [{"odd": 1}, {"files": {}}, {"seconds": -1}, {"packages": "none"}, None, [1], "odd"]
+)
+def test_odd_facts_are_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, facts: object
+) -> None:
+    monkeypatch.setenv("FAILURE_MODES_CACHE", str(tmp_path))
+    row = {"epoch": 1, "train_loss": 1.0, "learning_rate": 0.1, "seconds": 2.0}
+    usual = {"training_images": 10, **PROVENANCE}
+    state = of_study(STUDY, classes=10, channels=3, seed=0, device=CPU).state_dict()
+    place = weights.path(STUDY, STUDY.runs[0])
+    tensors.write(place, state, {"history": [row], "facts": usual})
+    assert read().facts == usual
+    odd = usual | facts if isinstance(facts, dict) else facts
+    tensors.write(place, state, {"history": [row], "facts": odd})
+    with pytest.raises(UserError, match="has no history and facts of a training"):
+        read()
+    tensors.write(place, state, facts)
+    with pytest.raises(UserError, match="is truncated or altered|has no history and facts"):
         read()
 
 
