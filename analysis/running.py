@@ -148,12 +148,15 @@ def _trained(
         progress(1)
 
     if not study.trained:
+        known = (each.training.weights for each in opened.runs.values())
         trained = weights.given(
             study,
             classes=len(images.classes),
             channels=images.channels,
             images=images.size,
             device=device,
+            # One network for all runs.
+            expected=next(filter(None, known), None),
         )
     else:
         if not weights.path(study, run).is_file():

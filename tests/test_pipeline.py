@@ -124,6 +124,38 @@ def test_other_weights_are_never_used(finished: Playground, how: str) -> None:
     assert finished.tables() == before
 
 
+OWN = """
+from pathlib import Path
+from torch import nn
+
+def net(classes, channels):
+    made = nn.Sequential(nn.Flatten(), nn.Linear(channels * 64 * 64, classes))
+    nn.init.constant_(made[1].weight, float(Path(__file__).with_name("weight.txt").read_text()))
+    return made
+"""
+
+
+def test_other_weights_that_are_given_are_never_used(playground: Playground) -> None:
+    (playground.folder / "given_weights.py").write_text(OWN)
+    (playground.folder / "weight.txt").write_text("0.5")
+    own = '{ model = "python:given_weights:net", weights = "pretrained", size = 64 }'
+    playground.edit('{ model = "test_resnet", size = 64 }', own)
+    text = playground.study.read_text(encoding="utf-8").partition("[training]")[0]
+    kept = [line for line in text.splitlines() if not line.startswith(("maps", "attacks"))]
+    playground.study.write_text("\n".join(kept), encoding="utf-8")
+    playground.edit(*ONE_RUN)
+    run(playground)
+    before = playground.tables()
+    (path,) = playground.results.glob("r0f0/predictions*")
+    path.unlink()
+    (playground.folder / "weight.txt").write_text("0.25")
+    with pytest.raises(UserError, match="other weights than those behind its results"):
+        run(playground)
+    (playground.folder / "weight.txt").write_text("0.5")
+    run(playground)
+    assert playground.tables() == before
+
+
 def start_until(place: Playground, done: Callable[[], bool]) -> subprocess.Popen:
     """Start the study in another process and return when something is done."""
     process = place.start("run", place.study)

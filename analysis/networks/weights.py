@@ -130,12 +130,14 @@ def given(
     channels: int,
     device: torch.device,
     images: tuple[int, int] | None = None,
+    expected: str | None = None,
 ) -> Trained:
     """Return a network that is not trained here: timm's pretrained one, or one from a file.
 
     ``images`` is their height and width, which a person's own module takes if the study names no
-    size. Raises ``UserError`` for weights that cannot be had or do not fit the study's network or
-    the images' classes, and for a network that does not work.
+    size. Raises ``UserError`` for weights that cannot be had, do not fit the study's network or the
+    images' classes, or are not those that the digest ``expected`` identifies, and for a network
+    that does not work.
     """
     assert study.network is not None, "predictions alone have no network"
     begin, source = time.perf_counter(), study.network.weights
@@ -152,8 +154,15 @@ def given(
         weight_files.load(classifier, study.located(source), key="network.weights")
         check(classifier)
     classifier.eval().requires_grad_(False)
+    digest = tensors_digest(classifier.state_dict())
+    if expected not in (None, digest):
+        raise UserError(
+            f"network.weights: {study.name} has other weights than those behind its results.\n"
+            "Restore the file, or the version of timm or of your own code, or move the results "
+            "elsewhere to begin anew."
+        )
     facts = _facts(device, seconds=time.perf_counter() - begin, training_images=0)
-    return Trained(classifier, None, facts, tensors_digest(classifier.state_dict()))
+    return Trained(classifier, None, facts, digest)
 
 
 def _facts(device: torch.device, *, seconds: float, training_images: int) -> dict[str, Any]:
