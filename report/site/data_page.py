@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -16,6 +17,8 @@ from report.page import Markdown
 from report.safe import safe
 from report.site.downloads import CLAIMS_CSV, FOLDER, archive_name, contents
 
+# What the name of a table ends with.
+_DIGEST = re.compile(r"-[0-9a-f]+(?=\.parquet$)")
 # How each kind of check reads, by the name that pandera gives it.
 _RANGES: Mapping[str, Callable[[dict[str, Any]], str]] = {
     "in_range": lambda check: f"{check['min_value']:.4g} to {check['max_value']:.4g}",
@@ -86,10 +89,22 @@ def tables(schemas: Mapping[str, pa.DataFrameSchema], *, prefix: str) -> Markdow
 
 
 def files(derived: Derived) -> Markdown:
-    """Return the files behind the pages with their rows. Raises ``UserError`` if one is damaged."""
-    found = sorted(contents(derived).items())
+    """Return the files behind the pages with their rows; one kind of file of all runs is a row.
+
+    Raises ``UserError`` if one is damaged.
+    """
+    found: dict[str, list[int]] = {}
+    for path, rows in contents(derived).items():
+        folder, _, name = path.rpartition("/")
+        kind = f"*/{_DIGEST.sub('-*', name)}" if folder else name
+        found.setdefault(kind, []).append(rows)
     return Markdown(
-        _framed([{"file": Markdown(f"`{name}`"), "rows": f"{rows:,}"} for name, rows in found])
+        _framed(
+            [
+                {"file": Markdown(f"`{name}`"), "files": len(rows), "rows": f"{sum(rows):,}"}
+                for name, rows in sorted(found.items())
+            ]
+        )
     )
 
 
@@ -106,6 +121,6 @@ def downloads(derived: Derived) -> Markdown:
     return Markdown("\n".join(lines))
 
 
-def _framed(rows: list[dict[str, str]]) -> str:
+def _framed(rows: list[dict[str, Any]]) -> str:
     """Return a table that scrolls inside its own frame where it is wider than the page."""
     return f"::: {{.table-responsive}}\n{page.table(rows)}\n:::"

@@ -467,7 +467,7 @@ def kill_before(folder: str, every: int) -> list[tuple[str, str]]:
 
 
 # Two steps write a table, so that each kind is met in turn.
-@pytest.mark.parametrize("every", [29, pytest.param(1, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("every", [61, pytest.param(1, marks=pytest.mark.slow)])
 def test_a_kill_before_any_step_leaves_the_old_results_or_the_new(folder: Path, every: int) -> None:
     study = made_up_study(folder)
     opened = filled(study)

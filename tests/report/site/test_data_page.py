@@ -87,11 +87,14 @@ def test_a_range_is_the_one_that_the_schema_checks():
 
 
 def test_every_file_and_download_is_listed_with_its_rows(derived, tmp_path):
-    rows = re.findall(r"^\| `(.+)` \| (.+) \|$", data_page.files(derived), re.MULTILINE)
-    files = {path for path in derived.folder.rglob("*") if path.is_file()}
-    assert {name for name, _ in rows} == {
-        str(path.relative_to(derived.folder)) for path in files if path.name != ".lock"
+    rows = re.findall(r"^\| `(.+)` \| (\d+) \| .+ \|$", data_page.files(derived), re.MULTILINE)
+    there = [path for path in derived.folder.rglob("*") if path.is_file() and path.name != ".lock"]
+    # Each pattern matches as many files as it says, and all together match every file.
+    matched = {name: list(derived.folder.glob(name)) for name, _ in rows}
+    assert {name: len(paths) for name, paths in matched.items()} == {
+        name: int(count) for name, count in rows
     }
+    assert sorted(path for paths in matched.values() for path in paths) == sorted(there)
     links = re.findall(r"\]\((.+?)\)", data_page.downloads(derived))
     downloads.write(derived, tmp_path / "downloads")
     written = {path.name for path in (tmp_path / "downloads").iterdir()}

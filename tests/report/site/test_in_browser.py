@@ -167,7 +167,9 @@ def test_charts_follow_when_the_reader_changes_the_scheme(site, browser):
         browser.execute_script("localStorage.clear()")
 
 
-@pytest.mark.parametrize("scheme, width", [("light", 1280), ("dark", 390)])
+@pytest.mark.parametrize(
+    "scheme, width", [("dark", 390), pytest.param("light", 1280, marks=pytest.mark.slow)]
+)
 def test_axe_finds_nothing_serious(site, browser, scheme, width):
     package = importlib.util.find_spec("axe_playwright_python")
     axe = (Path(package.origin).parent / "axe.min.js").read_text("utf-8")
