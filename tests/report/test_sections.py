@@ -56,6 +56,16 @@ def test_every_section_is_printed_whatever_was_measured(papers, classes, analyse
     assert ("80 are left out" in text) == (classes == 100)
 
 
+@pytest.mark.parametrize(
+    "epsilons", [[k / 255 for k in (0, 1, 2, 4, 8)], [k / 1000 for k in range(30)]]
+)
+def test_any_strengths_of_attacks_are_reported(papers, epsilons):
+    given = made_up.STUDY.replace("epsilons = [0, 0.015]", f"epsilons = {epsilons}")
+    given = re.sub(r"attacks\.(native|sample)_epsilons.*\n", "", given)
+    text = prose(whole(papers(3, study=given)))
+    assert not re.findall(r"(?i)\bnan\b|\bNone\b|Undefined", text)
+
+
 def test_a_class_without_an_evaluated_image_is_never_a_number(papers, monkeypatch):
     original = made_up.predictions
 
