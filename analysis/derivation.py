@@ -31,7 +31,7 @@ from analysis.project.errors import UserError
 from analysis.project.paths import shown
 from analysis.results import answers, published, readings, status, store, verification
 from analysis.results.records import ClaimsRecord
-from analysis.results.store import Store
+from analysis.results.store import Derived, Store
 from analysis.study import Study
 
 # Raised by hand when something else is derived from the same tables.
@@ -53,15 +53,11 @@ def derive(opened: Store, *, say: Callable[[str], None] = print) -> ClaimsRecord
         return None
     wanted = claims.of(study)
     inputs = derived_digest(opened, wanted)
-    try:
-        before = store.derived_if_any(study.name)
-    except UserError:
-        # Damaged, or written by another version: it can be derived again.
-        before = None
-    if before is not None and before.is_whole() and before.record.inputs == inputs:
+    before = _whole(study.name)
+    if before is not None and before.record.inputs == inputs:
         say(f"{study.name}: nothing to do.")
         return before.record
-    if before is not None and before.is_whole():
+    if before is not None:
         verification.check_nothing_lost(opened, before)
     runs = [run for names in repeats.values() for run in names]
     for run in runs:
@@ -147,6 +143,15 @@ def check_current(opened: Store) -> None:
         )
 
 
+def _whole(name: str) -> Derived | None:
+    """Return what was derived for a study before, unless it is damaged or of another version."""
+    try:
+        before = store.derived_if_any(name)
+    except UserError:
+        return None
+    return before if before is not None and before.is_whole() else None
+
+
 def judged(study: Study, *, say: Callable[[str], None]) -> ClaimsRecord:
     """Return the claims of a study, derived again if they are not up to date.
 
@@ -155,6 +160,11 @@ def judged(study: Study, *, say: Callable[[str], None]) -> ClaimsRecord:
     opened = Store.open(study)
     if not opened.shown_repeats():
         raise store.nothing_yet(study.name)
+    before = _whole(study.name)
+    if before is not None and before.record.inputs == derived_digest(opened, claims.of(study)):
+        # Without the lock, for which the results would have to be writable.
+        say(f"{study.name}: nothing to do.")
+        return before.record
     with opened.locked():
         found = derive(Store.open(study), say=say)
     if found is None:

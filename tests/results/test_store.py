@@ -281,6 +281,16 @@ def test_runs_of_different_images_are_not_put_together(folder: Path) -> None:
         derivation.derive(Store.open(opened.study), say=lambda line: None)
 
 
+def test_what_is_derived_already_needs_no_lock(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = made_up_study(folder)
+    derivation.derive(filled(study), say=lambda line: None)
+    monkeypatch.setattr(Store, "locked", lambda opened: pytest.fail("as if it could be written"))
+    said: list[str] = []
+    assert derivation.judged(study, say=said.append).claims and said == ["made: nothing to do."]
+
+
 def test_a_stranger_in_the_folder_is_named(folder: Path) -> None:
     opened = filled(made_up_study(folder))
     # What a file browser leaves is none.
