@@ -134,7 +134,11 @@ def test_killed_at_any_moment_it_goes_on_to_the_same_results(
                 break
             kills += 1
             opened = Store.open(studies.load(playground.study))
-            verification.check_all(opened)
+            try:
+                verification.check_all(opened)
+            except UserError as error:
+                # Killed between the last run and what is derived from it.
+                assert "claims.json is missing, although a repeat is complete" in str(error)
         assert playground.tables() == undisturbed.tables()
         assert not list(playground.folder.rglob(f"{TEMPORARY}*"))
         assert not list(playground.folder.rglob("checkpoint*"))
