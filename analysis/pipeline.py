@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from analysis import claims, derivation, predicted
 from analysis import study as studies
-from analysis.project import provenance
+from analysis.project import files, provenance
 from analysis.project.errors import UserError
 from analysis.results import pictures, status
 from analysis.results.records import Analysis, RunRecord, Training
@@ -78,7 +78,8 @@ def run(
         todo = [run for run in study.runs if opened.todo(run)]
         failed = {}
         if todo:
-            opened.check_writable()
+            advice = "Nothing was computed; results go elsewhere with FAILURE_MODES_RESULTS."
+            files.check_writable(opened.folder, advice)
         if todo and study.predictions:
             for each in todo:
                 opened.keep_earlier(each, say=say)

@@ -6,6 +6,7 @@ import errno
 import shutil
 import signal
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -219,7 +220,7 @@ def test_a_folder_that_cannot_be_written_is_told_before_any_work(
     def refused(dir: Path) -> None:
         raise OSError(errno.EROFS, "Read-only file system", str(dir))
 
-    monkeypatch.setattr(stores.tempfile, "TemporaryFile", refused)
+    monkeypatch.setattr(tempfile, "TemporaryFile", refused)
     status, _, errors = command("run", playground.study)
     assert status == 1 and "tiny cannot be written: Read-only file system.\n" in errors
     assert len(errors.splitlines()) == 2 and not playground.weights()

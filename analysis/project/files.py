@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from analysis.project.errors import UserError
+
 TEMPORARY = ".unfinished-"
 # What systems and their file browsers leave in folders, in small letters.
 _LEFTOVERS = {"__macosx", "thumbs.db", "ehthumbs.db", "desktop.ini", "@eadir", "icon\r"}
@@ -17,6 +19,16 @@ _LEFTOVERS = {"__macosx", "thumbs.db", "ehthumbs.db", "desktop.ini", "@eadir", "
 def hidden(name: str) -> bool:
     """Return whether a file browser hides a file of this name, or a system left it there."""
     return name.startswith(".") or name.lower() in _LEFTOVERS
+
+
+def check_writable(folder: Path, advice: str) -> None:
+    """Make a folder unless it is there; raise ``UserError`` if no file can be written in it."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise UserError(f"{folder} cannot be written: {error.strerror}.\n{advice}") from None
 
 
 @contextmanager

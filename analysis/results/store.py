@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import re
 import shutil
-import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -251,17 +250,6 @@ class Store:
             yield
         finally:
             lock.release()
-
-    def check_writable(self) -> None:
-        """Raise ``UserError`` if no file can be written in the folder, which must exist."""
-        try:
-            with tempfile.TemporaryFile(dir=self.folder):
-                pass
-        except OSError as error:
-            raise UserError(
-                f"{paths.shown(self.folder)} cannot be written: {error.strerror}.\n"
-                "Nothing was computed; results go elsewhere with FAILURE_MODES_RESULTS."
-            ) from None
 
 
 def _remove_unlisted(folder: Path, listed: set[str]) -> None:

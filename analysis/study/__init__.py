@@ -1,13 +1,12 @@
 """The form of a study: a TOML file, read into one validated, frozen object."""
 
+from analysis.study.perturbations import Attacks, Corruptions
 from analysis.study.reading import load, named, names
 from analysis.study.sections import (
     NAME,
-    Attacks,
     Augmentation,
     Bootstrap,
     Change,
-    Corruptions,
     Count,
     Images,
     Line,

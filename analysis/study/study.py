@@ -12,13 +12,12 @@ from pydantic import Field, PrivateAttr, Strict, field_validator, model_validato
 
 from analysis.project import paths
 from analysis.project.forms import Section
+from analysis.study.perturbations import Attacks, Corruptions
 from analysis.study.sections import (
     NAME,
     PRETRAINED,
     TRAIN,
-    Attacks,
     Bootstrap,
-    Corruptions,
     Images,
     Line,
     Maps,

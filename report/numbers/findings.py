@@ -132,7 +132,7 @@ def _persistence(facts: Facts) -> Words:
 def _contrast(facts: Facts) -> Words:
     group, rest = facts.group("classes"), facts.group("others")
     measure = facts.parameters["measure"]
-    alone = listed([str(name) for name in facts.parameters["classes"]])
+    alone = listed([str(name) for name in facts.parameters.get("classes") or ()]) or group
     among = " among correct predictions" if facts.parameters["correct"] else ""
     found = "larger" if facts.effect > 0 else "smaller"
     claimed = "larger" if facts.above else "smaller"
@@ -216,15 +216,13 @@ def _confident(facts: Facts) -> Words:
     stronger = next(
         (one for one in facts.record.study.variants if one.changes == {"attack": PGD}), None
     )
-    if facts.attack == ATTACK_NAMES[FGSM] and stronger is not None and stronger.value is not None:
+    if facts.attack == ATTACK_NAMES[FGSM] and stronger and stronger.value is not None:
         auroc, sure = number(stronger.value, ".2f"), stronger.value < EVEN
         after = f"; under PGD they are {'more' if sure else 'less'} confident (AUROC {auroc})"
         several = facts.results.confidence_under(PGD, facts.parameters["epsilon"])
         if under and several is not None and not facts.scaled:
-            theirs = confidence(several["median"])
-            short = (
-                f"median confidence: {under} (FGSM errors, tested), {theirs} (PGD), {right} (right)"
-            )
+            errors = f"{under} (FGSM errors, tested), {confidence(several['median'])} (PGD)"
+            short = f"median confidence: {errors}, {right} (right)"
     errors = f"errors under {facts.attack} of {facts.size}"
     against += f", confidence{facts.scaled}" if facts.scaled else ""
     effect = facts.record.study.effect

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from analysis.project import paths
+from analysis.project import files, paths
 from analysis.project.errors import UserError
 from report.site import downloads
 
@@ -42,15 +42,10 @@ def output(folder: Path | None, *, usual: str) -> Path:
                 "Name a folder that is empty or does not exist."
             )
     for written in (place.parent, *([paths.ROOT] if folder is None else [])):
-        try:
-            written.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryFile(dir=written):
-                pass
-        except OSError as error:
-            raise UserError(
-                f"{written} cannot be written: {error.strerror}.\n"
-                "Name a folder for the pages with --output FOLDER; nothing else is written then."
-            ) from None
+        files.check_writable(
+            written,
+            "Name a folder for the pages with --output FOLDER; nothing else is written then.",
+        )
     return place
 
 
