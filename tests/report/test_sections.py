@@ -13,6 +13,7 @@ from analysis.project.errors import UserError
 from analysis.results import store
 from report import paper as papers_module
 from report.numbers import claims
+from report.numbers.claim import ClaimNumbers
 from report.page import Execution
 from report.paper import SECTIONS, Paper
 from tests import made_up
@@ -194,3 +195,10 @@ def test_metadata_holds_no_shortcode_and_ends_no_attribute(papers):
     # Quarto joins escaped braces, so something else has to keep them apart.
     assert found["subtitle"] == "\\{\u2060\\{\\< x \\>\\}\u2060\\}” y"
     assert found["keywords"] == ["”\\>\\<b\\>"] and found["date"] == "2026-01-02"
+
+
+def test_an_abstract_states_no_claim_that_does_not_hold(committed, monkeypatch):
+    paper = committed("demo")
+    assert paper.claim("explanations").verdict == "does not hold"
+    monkeypatch.setattr(ClaimNumbers, "mostly_turned", "10 of 11")
+    assert "have more diffuse" not in paper.section("abstract")
