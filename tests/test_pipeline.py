@@ -16,6 +16,7 @@ import torch
 
 from analysis import pipeline, study
 from analysis.networks import weights
+from analysis.probes import PROBES
 from analysis.project.errors import UserError
 from analysis.project.files import TEMPORARY
 from analysis.results import status, verification
@@ -198,20 +199,22 @@ def test_stopped_and_killed_it_continues_to_the_same_results(
     assert not list(playground.folder.rglob("checkpoint*"))
 
 
-def test_a_second_run_at_the_same_time_is_refused(playground: Playground, command: Command) -> None:
-    playground.edit(*ONE_RUN)
-    first = start_until(playground, lambda: (playground.results / stores.LOCK).exists())
+def test_a_second_run_at_the_same_time_is_refused(finished: Playground, command: Command) -> None:
+    next(finished.results.glob("r0f0/attributes*")).unlink()
+    lock = finished.results / stores.LOCK
+    lock.unlink()
+    first = start_until(finished, lock.exists)
     first.send_signal(signal.SIGSTOP)
     try:
-        status, _, errors = command("run", playground.study)
+        status, _, errors = command("run", finished.study)
         assert status == 1 and "is being run already; nothing was changed" in errors
         # Looking is not running.
-        assert command("status", playground.study)[0] == 0
+        assert command("status", finished.study)[0] == 0
     finally:
         first.send_signal(signal.SIGKILL)
         first.communicate()
     # The lock goes with the process that held it, and lies with the results, not with the cache.
-    assert command("run", playground.study)[0] == 0
+    assert command("run", finished.study)[0] == 0
 
 
 def test_a_folder_that_cannot_be_written_is_told_before_any_work(
@@ -255,12 +258,18 @@ def test_a_damaged_record_removes_nothing(finished: Playground, command: Command
             assert (kept / Path(name).name).read_bytes() == content
 
 
-def test_claims_stay_while_a_repeat_is_added(finished: Playground, command: Command) -> None:
+def test_claims_stay_while_a_repeat_is_added(
+    finished: Playground, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stopped(*arguments: object, **options: object) -> None:
+        raise KeyboardInterrupt
+
     before = (finished.results / stores.CLAIMS).read_bytes()
     finished.edit("repeats = 2", "repeats = 3")
-    process = start_until(finished, lambda: (finished.results / "r2f0" / RUN).is_file())
-    process.kill()
-    process.communicate()
+    with monkeypatch.context() as patch:
+        patch.setitem(PROBES, "maps", stopped)
+        assert command("run", finished.study)[0] == 130
+    assert (finished.results / "r2f0" / RUN).is_file()
     assert (finished.results / stores.CLAIMS).read_bytes() == before
     assert stores.derived("tiny").record.repeats == {0: ("r0f0",), 1: ("r1f0",)}
     assert command("verify", finished.study)[0] == 0

@@ -13,7 +13,6 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from filelock import FileLock
 from selenium import webdriver
 from selenium.webdriver.support.ui import WebDriverWait
 
@@ -24,7 +23,7 @@ from analysis.study import Paper, load
 from report.site import quarto
 from tests.made_up import add_run
 
-PROFILES = {"demo": "build/site-demo", "svhn-subset": "build/site"}
+SITES = {"demo": "build/site-demo", "svhn-subset": "build/site"}
 HOSTILE = '{{< include /etc/hostname >}} </script><b>"x" `*a*` $y$ @fig-z [l](javascript:1)'
 FINISHED = "2026-01-31T12:00:00+00:00"
 
@@ -98,25 +97,21 @@ def copy_of_project(folder: Path) -> Path:
     return project
 
 
-@pytest.fixture(scope="session", params=["preview demo", "quarto svhn-subset"])
-def site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the folder of a rendered site, which all processes of the tests share."""
-    renderer, study = request.param.split()
-    if store.derived_if_any(study) is None:
-        pytest.skip(f"{study} has no committed results")
-    arguments = [] if study == "svhn-subset" else ["--profile", study]
-    if renderer == "preview":
-        arguments.append("--preview")
-    elif quarto.find_quarto() is None:
-        pytest.skip("no Quarto of version 1.8 or later on the PATH")
-    base = tmp_path_factory.getbasetemp()
-    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / renderer
-    pages = folder / "project" / PROFILES[study]
-    folder.mkdir(exist_ok=True)
-    with FileLock(folder / "lock"):
-        if not pages.is_dir():
-            render(copy_of_project(folder), *arguments)
-    return pages
+@pytest.fixture(scope="session")
+def study_of() -> str:
+    """Return the study whose site is rendered: the main one, or without a Quarto the demo."""
+    return "svhn-subset" if quarto.find_quarto() else "demo"
+
+
+@pytest.fixture(scope="session")
+def site(study_of: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of a rendered site: Quarto's where there is one, as readers will have it.
+
+    The preview's pages are also made, and opened in a browser, by the test of hostile text.
+    """
+    project = copy_of_project(tmp_path_factory.mktemp("site"))
+    render(project, *([] if study_of == "svhn-subset" else ["--profile", "demo", "--preview"]))
+    return project / SITES[study_of]
 
 
 def render(project: Path, *arguments: str) -> None:
@@ -127,12 +122,6 @@ def render(project: Path, *arguments: str) -> None:
     done = subprocess.run(command, cwd=project, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert not [*project.glob("*.html"), *project.glob("*_files"), *project.glob("*.pdf")]
-
-
-@pytest.fixture
-def study_of(site: Path) -> str:
-    """Return the name of the study that a rendered site shows."""
-    return next(name for name, folder in PROFILES.items() if site.parts[-2:] == Path(folder).parts)
 
 
 @pytest.fixture(scope="session")

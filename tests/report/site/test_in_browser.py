@@ -20,7 +20,6 @@ from selenium import webdriver
 from selenium.webdriver.support.ui import WebDriverWait
 
 from analysis.results.schemas import ALL
-from report.site.renderer import find_quarto
 from tests.report.site.conftest import errors, open_page, requested
 
 SCHEMES = ("light", "dark")
@@ -70,13 +69,6 @@ def test_every_chart_is_drawn_offline_without_an_error(site, root, browser):
         own = ("file:", "data:", "blob:", "chrome:", "http://127.0.0.1:")
         addresses = requested(browser)
         assert addresses and not [url for url in addresses if not url.startswith(own)]
-
-
-@pytest.fixture(autouse=True)
-def the_best_pages(site: Path) -> None:
-    """Leave the preview out where there is a Quarto, as readers will have its pages."""
-    if is_preview(site) and find_quarto():
-        pytest.skip("a browser looks at the pages of Quarto instead")
 
 
 @pytest.mark.parametrize("width", [390, 768, 1280])
