@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -11,7 +12,7 @@ from pathlib import Path
 import click
 import pytest
 
-from analysis.project import commands, files, paths
+from analysis.project import commands, files, interruption, paths
 from analysis.project.errors import UserError
 from analysis.results.store import Store
 from analysis.study import load
@@ -67,6 +68,20 @@ def test_whatever_is_raised_is_said_in_a_line(
     assert commands.run(fails, [], name="fails", stopped="Stopped") == status
     said = capsys.readouterr().err.encode("utf-8", "backslashreplace").decode()
     assert said.strip().startswith(message) and len(said.splitlines()) <= 2
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_stop_waits_for_what_must_not_be_left_half_done(number: signal.Signals) -> None:
+    done, earlier = [], signal.signal(number, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt), interruption.deferred():
+            signal.raise_signal(number)
+            done.append("whole")
+        assert done and signal.getsignal(number) == signal.default_int_handler
+        with interruption.deferred():
+            pass
+    finally:
+        signal.signal(number, earlier)
 
 
 @pytest.mark.parametrize("device", ["cuda:9", "abacus"])

@@ -18,7 +18,7 @@ from typing import Any, TypeVar, cast
 from analysis import pipeline
 from analysis.cluster import worker
 from analysis.pipeline import Say, Workers
-from analysis.project import paths, provenance
+from analysis.project import interruption, paths, provenance
 from analysis.project.errors import UserError
 from analysis.project.foreign import said
 from analysis.results import status, verification
@@ -90,7 +90,9 @@ def _workers(study: Study, address: str, device: str | None) -> Iterator[Workers
         on = f"a Ray cluster with {count} {_RESOURCE[kind]}{'s' * (count != 1)}"
         yield Workers(partial(_work, kind=kind), on=on, device=torch.device("cpu"))
     finally:
-        ray.shutdown()
+        # Half shut down, Ray ends this process with a status of its own.
+        with interruption.deferred():
+            ray.shutdown()
 
 
 def _reach(address: str) -> None:
@@ -197,8 +199,10 @@ def _work(
                     failed[each.name] = problem
                     say(f"{each.name} has failed. {problem}")
     finally:
-        for reference in begun:
-            ray.cancel(reference, force=True)
+        # Whatever ended the loop is what is said, even if Ray cannot cancel any more.
+        with contextlib.suppress(Exception):
+            for reference in begun:
+                ray.cancel(reference, force=True)
     return failed
 
 

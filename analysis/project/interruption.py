@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType
 
 STATUS = 130
@@ -24,10 +26,31 @@ def begin() -> None:
     _on_each(signal.default_int_handler)
 
 
+@contextmanager
+def deferred() -> Iterator[None]:
+    """Raise ``KeyboardInterrupt`` only at the end of what must not be left half done."""
+    waiting: list[int] = []
+    earlier = {number: signal.getsignal(number) for number in _numbers()}
+    _on_each(lambda number, frame: waiting.append(number))
+    try:
+        yield
+    finally:
+        for number, handler in earlier.items():
+            # None is that of a program which Python is a part of.
+            if handler is not None:
+                signal.signal(number, handler)
+    if waiting:
+        raise KeyboardInterrupt
+
+
 def _on_each(handler: signal._HANDLER) -> None:
-    # Windows has no terminal that hangs up.
-    names = ("SIGINT", "SIGTERM", "SIGHUP")
-    for number in [getattr(signal, name) for name in names if hasattr(signal, name)]:
+    for number in _numbers():
         # A shell has Ctrl-C ignored by what it starts in the background, and nohup the hang-up.
         if signal.getsignal(number) != signal.SIG_IGN:
             signal.signal(number, handler)
+
+
+def _numbers() -> list[signal.Signals]:
+    # Windows has no terminal that hangs up.
+    names = ("SIGINT", "SIGTERM", "SIGHUP")
+    return [getattr(signal, name) for name in names if hasattr(signal, name)]
