@@ -20,15 +20,6 @@
   // chart is as wide as its drawing.
   const roomIn = (place) => Math.floor(place.parentElement.getBoundingClientRect().width);
 
-  // The same chart for less room: fewer views in a row, or one with its text as large as before.
-  const fitted = (specification, natural, room) => {
-    const { columns, width, height } = specification;
-    if (columns) return { ...specification, columns: Math.floor((columns * room) / natural) || 1 };
-    const autosize = { type: "fit-x", contains: "padding" };
-    const square = width === height ? { height: Math.min(height, room) } : {};
-    return { ...specification, autosize, width: room, ...square };
-  };
-
   // Legends with one entry beneath the other.
   const stacked = (specification) =>
     JSON.parse(
@@ -36,6 +27,18 @@
         key === "legend" && value ? { ...value, columns: 1 } : value,
       ),
     );
+
+  // The same chart for less room: fewer views in a row, or one with its text as large as before,
+  // whose drawing is then as wide as the room, however wide its legend is.
+  const fitted = (specification, natural, room) => {
+    const { columns, width, height } = specification;
+    if (columns) return { ...specification, columns: Math.floor((columns * room) / natural) || 1 };
+    const autosize = { type: "fit-x", contains: "padding" };
+    const square = width === height ? { height: Math.min(height, room) } : {};
+    // Vega leaves no room for that half of a label which lies beyond the end of its axis.
+    const padding = { left: 5, top: 5, right: 12, bottom: 5 };
+    return { ...stacked(specification), autosize, padding, width: room, ...square };
+  };
 
   // The same chart, beginning with what its reader has chosen: a list holds one field's value.
   const chosen = ({ specification, drawn }) => ({

@@ -5,16 +5,18 @@ from __future__ import annotations
 import altair as alt
 import pandas as pd
 
-from analysis.results.schemas import ALL, AS_GIVEN, CONFIDENT, LEVELS, SCALED, SCALINGS
+from analysis.results.schemas import ALL, AS_GIVEN, CONFIDENT, SCALED, SCALINGS
 from report.figures import style
 from report.figures.figure import Drawn, figure
 from report.figures.fragility import by_attack
 from report.figures.style import looks, tooltip
-from report.numbers.formats import ATTACK_NAMES, listed, per_cent
+from report.numbers.formats import ATTACK_NAMES, in_levels, listed, per_cent
 from report.numbers.results import Results
 from report.numbers.values import ENOUGH
 
 _SHARE = ("share", "low", "high")
+# The last label stays within the chart.
+_CUT_OFF = alt.Axis(format=".0%", labelFlush=True)
 _OVER_ATTACKED = "right over errors under attack"
 _OVER_ERRORS = "errors under attack over clean errors"
 _EPSILON = "ε in 8-bit levels"
@@ -27,11 +29,11 @@ def confident_errors(results: Results) -> Drawn:
     bodies = list(dict.fromkeys(data["body"]))
     dashes = [[1, 0], [6, 3], [2, 2]]
     base = alt.Chart(data).encode(
-        x=alt.X("confidence:Q", title="cut-off", scale=style.NEAR, axis=alt.Axis(format=".0%")),
+        x=alt.X("confidence:Q", title="cut-off", scale=style.NEAR, axis=_CUT_OFF),
         color=looks(alt.Color, "body", bodies, [style.BLUE, style.GREY, style.INK], style.LINES),
         tooltip=tooltip("body", ("confidence", ".2f"), *((name, ".1%") for name in _SHARE)),
     )
-    title = "share of the errors that are as confident"
+    title = "share of the errors at least as confident"
     layers = [
         base.mark_area(opacity=0.15).encode(y=alt.Y("low:Q", title=title), y2="high:Q"),
         base.mark_line(strokeWidth=2.5).encode(
@@ -76,7 +78,7 @@ def attack_confidence(results: Results) -> Drawn:
     ]
     data = pd.concat(parts).dropna(subset="value")
     data = data.assign(
-        attack=data["attack"].map(ATTACK_NAMES), levels=LEVELS * data["epsilon"]
+        attack=data["attack"].map(ATTACK_NAMES), levels=in_levels(data["epsilon"])
     ).round(6)
     colour, shape, dash = by_attack(data["attack"], style.legend())
     y = {"scale": style.UNIT, "title": "AUROC of confidence"}
@@ -157,7 +159,7 @@ def selective(results: Results) -> Drawn:
             y=alt.Y("low:Q", title=title), y2="high:Q"
         ),
         base.mark_line(strokeWidth=2.5, color=style.BLUE).encode(
-            y=alt.Y("error:Q", title=title, axis=alt.Axis(format=".1%"))
+            y=alt.Y("error:Q", title=title, axis=alt.Axis(format=".1~%"))
         ),
     ).properties(width=style.WIDTH, height=220)
     given = data.set_index("kept")["error"]

@@ -5,12 +5,12 @@ from __future__ import annotations
 import altair as alt
 import pandas as pd
 
-from analysis.results.schemas import FGSM, LEVELS
+from analysis.results.schemas import FGSM
 from report.figures import style
 from report.figures.figure import Drawn, figure
-from report.figures.style import looks, tooltip
+from report.figures.style import tooltip
 from report.numbers.corruptions import NAMES, STRENGTHS
-from report.numbers.formats import ATTACK_NAMES, listed, per_cent, thousands
+from report.numbers.formats import ATTACK_NAMES, in_levels, listed, per_cent, thousands
 from report.numbers.results import Results
 
 _QUANTITIES = {"accuracy": ("value", "low", "high")}
@@ -59,18 +59,14 @@ def _name(corruption: object) -> str:
 
 def _panel(corruption: object, rows: pd.DataFrame) -> alt.LayerChart:
     if corruption == FGSM:
-        rows = rows.assign(levels=LEVELS * rows["strength"])
+        rows = rows.assign(levels=in_levels(rows["strength"]))
         x = style.levels_axis(rows["levels"], gap=_GAP, title="ε, in 8-bit levels")
     else:
         rows = rows.assign(shown=[f"{each:g}" if each else "none" for each in rows["strength"]])
         axis = alt.Axis(labelAngle=0, labelOverlap=True, grid=False)
         x = alt.X("shown:O", sort=None, title=STRENGTHS[str(corruption)], axis=axis)
     y = {"scale": style.UNIT, "axis": style.QUARTERS}
-    channels = (alt.Color, alt.Shape, alt.StrokeDash)
-    colour, shape, dash = (
-        looks(channel, "quantity", list(_QUANTITIES), values, style.legend())
-        for channel, values in zip(channels, zip(*_LOOKS, strict=True), strict=True)
-    )
+    colour, shape, dash = style.dashed("quantity", list(_QUANTITIES), _LOOKS, style.legend())
     base = alt.Chart(rows).encode(x=x, color=colour)
     value = alt.Y("value:Q", title=None, **y)
     tips = tooltip("quantity", ("strength", "~g"), *style.ESTIMATE)

@@ -26,11 +26,11 @@ def class_error(results: Results) -> Drawn:
     base = alt.Chart(data).encode(
         y=alt.Y("class:N", title=results.noun, sort=ours["class"].tolist()),
         yOffset=alt.YOffset("source:N", sort=names),
-        color=looks(alt.Color, "source", names, [style.BLUE, style.GREY], style.LONG),
+        color=looks(alt.Color, "source", names, [style.BLUE, style.GREY], style.LEGEND),
         tooltip=tooltip("source", "class", *style.ESTIMATE),
     )
     low = alt.X("low:Q", title="error", axis=style.SHARES)
-    shape = looks(alt.Shape, "source", names, ["circle", "square"], style.LONG)
+    shape = looks(alt.Shape, "source", names, ["circle", "square"], style.LEGEND)
     chart = alt.layer(
         base.mark_rule(strokeWidth=2).encode(x=low, x2="high:Q"),
         base.mark_point(**style.POINT, size=60).encode(x="value:Q", shape=shape),
@@ -93,7 +93,7 @@ def confusion(results: Results, *, hidden: bool = False) -> Drawn:
     # Numbers are on cells, whose colours do not follow the page's.
     numbers = base.mark_text(fontSize=11).encode(
         text=alt.Text("images:Q", format=".0f"),
-        color=alt.condition(f"datum.share > 0.3 * {end}", alt.value("white"), alt.value("black")),
+        color=alt.condition(f"datum.share > 0.5 * {end}", alt.value("white"), alt.value("black")),
     )
     first = wrong.iloc[0]
     commonest = (

@@ -17,7 +17,7 @@ from report.figures import style
 from report.figures.errors import complete
 from report.figures.figure import Drawn, figure
 from report.figures.style import looks, tooltip
-from report.numbers.formats import ATTACK_NAMES, listed, per_cent
+from report.numbers.formats import ATTACK_NAMES, in_levels, listed, per_cent
 from report.numbers.results import Results
 from report.numbers.values import ENOUGH
 
@@ -67,8 +67,7 @@ def _commonest(results: Results, attacks: tuple[str, ...], matrix: pd.DataFrame)
 
 def _levelled(rows: pd.DataFrame) -> pd.DataFrame:
     """Return rows with the names of their attacks and with ε in levels."""
-    levels = (LEVELS * rows["epsilon"]).round(4)
-    return rows.assign(attack=rows["attack"].replace(_ATTACKS), levels=levels)
+    return rows.assign(attack=rows["attack"].replace(_ATTACKS), levels=in_levels(rows["epsilon"]))
 
 
 class _Charts:
@@ -141,11 +140,13 @@ class _Charts:
             ),
         )
         scale = alt.Scale(type="sqrt", scheme="blues", domain=[0, 1])
+        legend = alt.Legend(orient="bottom", format=style.PER_CENT, gradientLength=160)
         cells = base.mark_rect().encode(
-            color=alt.Color("share:Q", scale=scale, legend=None),
+            color=alt.Color("share:Q", title=self._share, scale=scale, legend=legend),
             tooltip=tooltip("class", "predicted", ("share", ".2%"), *self._sizes()),
         )
-        line = {"filled": False, "stroke": style.INK}
+        # On cells, whose colours do not follow the page's.
+        line = {"filled": False, "stroke": "black"}
         row = base.transform_filter(self._class)
         layers = [
             cells.add_params(*self._selections),
@@ -300,7 +301,7 @@ class _Attacked(_Charts):
         return _titled(chart, "'What ' + chosen_class['class'] + ' is read as'")
 
     def _pair(self) -> alt.LayerChart:
-        share = alt.Y("share:Q", title=self._share, axis=alt.Axis(format=".1%"))
+        share = alt.Y("share:Q", title=self._share, axis=alt.Axis(format=".1~%"))
         tips = tooltip("class", "predicted", "attack", ("levels", ".2f"), ("share", ".2%"))
         base = self._of(self.confusions).transform_filter(self._predicted)
         base = base.encode(x=self._x, y=share, color=self._colour, tooltip=tips)

@@ -8,15 +8,15 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
-from analysis.results.schemas import ALL, FGSM, FGSM_NATIVE, LEVELS, PGD, RANDOM_SIGN
+from analysis.results.schemas import ALL, FGSM, FGSM_NATIVE, PGD, RANDOM_SIGN
 from report.figures import style
 from report.figures.errors import errors
 from report.figures.figure import Drawn, figure
-from report.figures.style import looks, tooltip
-from report.numbers.formats import ATTACK_NAMES, counted, levels, listed, per_cent
+from report.figures.style import tooltip
+from report.numbers.formats import ATTACK_NAMES, counted, in_levels, levels, listed, per_cent
 from report.numbers.results import Results
 
-_SIMILARITIES = {"ssim": "structural similarity", "psnr": "signal-to-noise in dB"}
+_SIMILARITIES = {"ssim": "structural similarity", "psnr": "peak signal-to-noise in dB"}
 _LOOKS = {
     ATTACK_NAMES[FGSM]: (style.ORANGE, "circle", [1, 0]),
     ATTACK_NAMES[FGSM_NATIVE]: (style.PURPLE, "triangle-up", [8, 3]),
@@ -31,7 +31,7 @@ def fragility(results: Results) -> Drawn:
     data, points = _accuracy(results), pd.DataFrame({"levels": [], "value": []})
     if results.published:
         name, found = style.as_published(results.published), results.published.fgsm
-        points = pd.DataFrame({"levels": [LEVELS * size for size in found], "attack": name})
+        points = pd.DataFrame({"levels": [in_levels(size) for size in found], "attack": name})
         points["value"] = list(found.values())
     chart = fragility_chart(data, points, chance=1 / len(results.classes))
     end = data[data["run"] == ALL].groupby("attack", sort=False)["value"].last()
@@ -56,7 +56,7 @@ def _accuracy(results: Results) -> pd.DataFrame:
         if len(rows) and not (rows["epsilon"] == 0).any():
             rows = pd.concat([clean.assign(run=ALL), rows])
         parts.append(rows.assign(attack=name))
-    data = pd.concat(parts).assign(levels=lambda rows: LEVELS * rows["epsilon"])
+    data = pd.concat(parts).assign(levels=lambda rows: in_levels(rows["epsilon"]))
     return data[["attack", "run", "epsilon", "levels", "value", "low", "high", "images"]].round(6)
 
 
@@ -69,7 +69,7 @@ def fragility_chart(
     """
     estimates, runs = accuracy[accuracy["run"] == ALL], accuracy[accuracy["run"] != ALL]
     names = [*estimates["attack"], *published.get("attack", [])]
-    colour, shape, dash = by_attack(names, style.LONG)
+    colour, shape, dash = by_attack(names, style.LEGEND)
     x = style.levels_axis((published if len(published) else estimates)["levels"], gap=0.07)
     y = alt.Y("value:Q", title="accuracy", scale=style.UNIT, axis=style.SHARES)
     tips = tooltip("attack", ("levels", ".2f"), *style.ESTIMATE)
@@ -99,11 +99,7 @@ def by_attack(names: Iterable[str], legend: alt.Legend) -> list[Any]:
     given = dict.fromkeys(names)
     ordered = [*(name for name in _LOOKS if name in given), *(n for n in given if n not in _LOOKS)]
     chosen = [_LOOKS.get(name, (style.GREY, "cross", [1, 0])) for name in ordered]
-    channels = (alt.Color, alt.Shape, alt.StrokeDash)
-    return [
-        looks(channel, "attack", ordered, values, legend)
-        for channel, values in zip(channels, zip(*chosen, strict=True), strict=True)
-    ]
+    return style.dashed("attack", ordered, chosen, legend)
 
 
 @figure
@@ -117,7 +113,7 @@ def perturbations(results: Results) -> Drawn:
     data = rows.assign(
         measure=rows["measure"].map(_SIMILARITIES),
         attack=rows["attack"].map(ATTACK_NAMES),
-        levels=LEVELS * rows["epsilon"],
+        levels=in_levels(rows["epsilon"]),
     )
     names = ["measure", "resolution", "attack", "epsilon", "levels", "value", "images"]
     data = data[names].round(6)
@@ -162,21 +158,33 @@ def connection(results: Results) -> Drawn:
         rows = errors(results.of_shown(accuracy)).set_index("class")
         columns |= {name: rows["value"], f"{name}_low": rows["low"], f"{name}_high": rows["high"]}
     data = pd.DataFrame(columns).rename_axis("class").dropna().round(6).reset_index()
-    across = {"title": "error on clean images", "scale": style.NEAR, "axis": style.SHARES}
+    axis = alt.Axis(format=style.PER_CENT, tickCount=6)
+    across = {"title": "error on clean images", "scale": style.NEAR, "axis": axis}
     up = across | {"title": f"error under FGSM, ε of {size} levels"}
     x, y = alt.X("clean:Q", **across), alt.Y("attacked:Q", **up)
     tips = tooltip("class", *((name, ".2%") for name in data.columns[1:]))
     base = alt.Chart(data).encode(tooltip=tips)
     rules = base.mark_rule(color=style.GREY, opacity=0.6)
-    # White on a dark disc, whatever the colours of the page; long names go above a small disc.
+    # White on a dark disc, whatever the colours of the page; long names go above a small disc, or
+    # beneath it if its neighbour's is above.
     short = max(map(len, data["class"])) < 3
-    label = {"fontWeight": "bold", "color": "white"} if short else {"dy": -10}
-    disc = base.mark_point(**style.POINT, size=380 if short else 60, color=style.DARK)
+    above = pd.Series(True, data.index) if short else _above(data)
+    colour = style.DARK if short else style.BLUE
+    disc = base.mark_point(**style.POINT, size=380 if short else 60, color=colour)
+    label: dict[str, Any] = {"fontSize": style.FONT_SIZE}
+    label |= {"fontWeight": "bold", "color": "white"} if short else {}
+    names = [
+        alt.Chart(data[chosen])
+        .mark_text(dy=0 if short else dy, **label)
+        .encode(x=x, y=y, text="class:N", tooltip=tips)
+        for chosen, dy in ((above, -11), (~above, 12))
+        if chosen.any()
+    ]
     chart = alt.layer(
         rules.encode(x=alt.X("clean_low:Q", **across), x2="clean_high:Q", y=y),
         rules.encode(x=x, y=alt.Y("attacked_low:Q", **up), y2="attacked_high:Q"),
         disc.encode(x=x, y=y),
-        base.mark_text(fontSize=style.FONT_SIZE, **label).encode(x=x, y=y, text="class:N"),
+        *names,
     ).properties(width=style.WIDTH, height=340)
     rows = data.sort_values("clean")
     least, most = rows.iloc[0], rows.iloc[-1]
@@ -187,6 +195,22 @@ def connection(results: Results) -> Drawn:
         f"{per_cent(most['attacked'])}.{results.left_out}"
     )
     return chart, data, text
+
+
+def _above(data: pd.DataFrame) -> pd.Series:
+    """Return which names go above their points, so that those of close ones do not meet."""
+    rows = data.sort_values("clean")
+    reach = rows[["clean", "attacked"]].max() - rows[["clean", "attacked"]].min()
+    above: dict[object, bool] = {}
+    for label, row in rows.iterrows():
+        close = [
+            other
+            for other in above
+            if row["clean"] - rows.at[other, "clean"] < 0.2 * reach["clean"]
+            and abs(row["attacked"] - rows.at[other, "attacked"]) < 0.08 * reach["attacked"]
+        ]
+        above[label] = not (close and above[close[-1]])
+    return pd.Series(above).reindex(data.index)
 
 
 @figure
@@ -201,7 +225,10 @@ def aggregate(results: Results) -> Drawn:
     }
     data = pd.concat(rows.assign(measure=name) for name, rows in parts.items())
     data = data[["run", "overall", "measure", "value"]].round(6)
-    scale = {"scale": alt.Scale(zero=False, nice=True), "axis": alt.Axis(format=".1%", tickCount=4)}
+    scale = {
+        "scale": alt.Scale(zero=False, nice=True),
+        "axis": alt.Axis(format=".1~%", tickCount=4),
+    }
     points = alt.Chart(data).mark_point(filled=True, size=80, opacity=0.8, color=style.BLUE)
     points = points.encode(
         x=alt.X("overall:Q", title="overall accuracy", **scale),

@@ -21,17 +21,17 @@ def slices(results: Results) -> Drawn:
     """Return the error of each slice of the images, attribute by attribute."""
     rows, left_out = results.sliced
     data = rows.round(6)
-    bounded = data["from"].notna()
-    ends = data["from"].map("{:.2g}".format) + " to " + data["to"].map("{:.2g}".format)
-    named = data["attribute"] + ": " + data["slice"]
-    data = data.assign(named=named.where(~bounded, named + " (" + ends + ")"))
+    data = data.assign(named=data["attribute"] + ": " + data["slice"])
     names = alt.Axis(labelLimit=260, ticks=False)
     numbers = ((name, ".2%") for name in ("error", "low", "high"))
     base = alt.Chart(data).encode(
         y=alt.Y("named:N", title=None, sort=None, axis=names),
-        tooltip=tooltip("attribute", "slice", "images", *numbers),
+        tooltip=tooltip("attribute", "slice", ("from", ".3~g"), ("to", ".3~g"), "images", *numbers),
     )
-    low = alt.X("low:Q", title="error", axis=alt.Axis(format=style.PER_CENT, tickCount=6))
+    # Room for the intervals at both ends.
+    scale = alt.Scale(padding=12)
+    axis = alt.Axis(format=style.PER_CENT, tickCount=6)
+    low = alt.X("low:Q", title="error", scale=scale, axis=axis)
     chart = alt.layer(
         base.mark_rule(strokeWidth=2, color=style.BLUE).encode(x=low, x2="high:Q"),
         base.mark_point(**style.POINT, size=60, color=style.BLUE).encode(x="error:Q"),
@@ -62,12 +62,12 @@ def adjusted(results: Results, *, attribute: str) -> Drawn:
     base = alt.Chart(data).encode(
         y=alt.Y("class:N", title=results.noun, sort=plain["class"].tolist()),
         yOffset=alt.YOffset("comparison:N", sort=names),
-        color=looks(alt.Color, "comparison", names, [style.GREY, style.BLUE], style.LONG),
+        color=looks(alt.Color, "comparison", names, [style.GREY, style.BLUE], style.LEGEND),
         tooltip=tooltip("class", "comparison", *_ESTIMATE),
     )
-    title = f"error minus that of all other {results.nouns}, percentage points"
+    title = [f"error minus that of all other {results.nouns},", "percentage points"]
     low = alt.X("low:Q", title=title)
-    shape = looks(alt.Shape, "comparison", names, ["square", "circle"], style.LONG)
+    shape = looks(alt.Shape, "comparison", names, ["square", "circle"], style.LEGEND)
     zero = alt.Chart(pd.DataFrame({"zero": [0]})).mark_rule(strokeDash=[2, 4], color=style.GREY)
     chart = alt.layer(
         zero.encode(x="zero:Q"),

@@ -37,16 +37,14 @@ _SIZE = "size of the perturbation ε, in 8-bit levels"
 
 def legend(columns: Any = 2, **options: Any) -> alt.Legend:
     """Return a legend above its chart, as a phone has little room at the side."""
-    return alt.Legend(**{"orient": "top", "symbolOpacity": 1, "columns": columns, **options})
+    # Symbols are filled; an outline would be dashed as lines are.
+    usual = {"orient": "top", "symbolOpacity": 1, "symbolStrokeWidth": 0, "columns": columns}
+    return alt.Legend(**{**usual, **options})
 
 
 LEGEND = legend(labelLimit=320)
-# In a chart of one view its width is known, and long names can be put one below another.
-LONG = legend(alt.ExprRef("width < 420 ? 1 : 2"), labelLimit=320)
-# The same for lines, which differ by their dashes.
-LINES = legend(
-    alt.ExprRef("width < 420 ? 1 : 3"), symbolType="stroke", symbolSize=300, symbolStrokeWidth=2
-)
+# Lines differ by their dashes.
+LINES = legend(3, symbolType="stroke", symbolSize=300, symbolStrokeWidth=2)
 
 
 def as_published(found: Published) -> str:
@@ -70,6 +68,17 @@ def looks(
     legend = legend if len(names) > 1 else None
     scale = alt.Scale(domain=list(names), range=list(values)[: len(names)])
     return channel(f"{field}:N", title=None, scale=scale, legend=legend)
+
+
+def dashed(
+    field: str, names: Sequence[str], chosen: Iterable[tuple[Any, ...]], legend: alt.Legend
+) -> list[Any]:
+    """Return colour, shape and dash of each name of a column; ``chosen`` has the three of each."""
+    channels = (alt.Color, alt.Shape, alt.StrokeDash)
+    return [
+        looks(channel, field, names, values, legend)
+        for channel, values in zip(channels, zip(*chosen, strict=True), strict=True)
+    ]
 
 
 def panels(chart: alt.Chart, field: str, names: Iterable[str], spacing: int = 36) -> alt.FacetChart:
@@ -101,6 +110,6 @@ def levels_axis(values: Iterable[float], *, gap: float = 0.0, title: str = _SIZE
     for value in sorted(set(values)):
         if not ticks or value - ticks[-1] > gap * max(values):
             ticks.append(value)
-    units = f"[format(datum.value, '.1~f'), format(datum.value / {LEVELS}, '.3~f')]"
+    units = f"[format(datum.value, '.1~f'), format(datum.value / {LEVELS}, '.3~g')]"
     axis = alt.Axis(labelExpr=units, values=ticks, grid=False)
     return alt.X("levels:Q", title=[title, "(beneath, in [0, 1] pixel units)"], axis=axis)

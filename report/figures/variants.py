@@ -30,7 +30,7 @@ _LOOKS = {
 _MANY, _COMBINED = 10, 3
 _GROUPS = "groups"
 _COLUMNS = ["label", "answer", "value", "low", "high"]
-_LEGEND = style.legend(alt.ExprRef("width < 420 ? 1 : 3"))
+_LEGEND = style.legend(3)
 _ROW, _CURVE, _LINE, _SPACE = 21, 190, 17.0, 9.0
 
 
@@ -126,7 +126,9 @@ def forest(record: ClaimRecord, rows: pd.DataFrame) -> alt.LayerChart:
         color=_answers(alt.Color, rows),
         tooltip=_tips(),
     )
-    x = alt.X("value:Q", title=title, scale=style.NEAR, axis=alt.Axis(tickCount=6))
+    # Room for the points at both ends.
+    scale = alt.Scale(zero=False, padding=12)
+    x = alt.X("value:Q", title=title, scale=scale, axis=alt.Axis(tickCount=6))
     low = alt.X("low:Q", title=title)
     chart = alt.layer(
         _limits(record).mark_rule(strokeDash=[4, 3], color=style.GREY).encode(x="limit:Q"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import TypeVar
 
 import pandas as pd
 
@@ -18,6 +19,7 @@ ATTACK_NAMES = {
     PGD: "PGD",
     RANDOM_SIGN: "random signs of the same size",
 }
+_Numbers = TypeVar("_Numbers", float, pd.Series)
 _ALL_BUT_SURE = 0.9995
 # An AUROC at which confidence distinguishes nothing.
 EVEN = 0.5
@@ -89,9 +91,17 @@ def share_with_interval(row: pd.Series, name: str = "value") -> str:
     return text if math.isnan(row["low"]) else f"{text} ({share_interval(row)})"
 
 
+def in_levels(epsilon: _Numbers) -> _Numbers:
+    """Return an ε in [0, 1] pixel units, or a column of them, in 8-bit levels.
+
+    It is rounded, so that texts and axes make the same of a half.
+    """
+    return round(LEVELS * epsilon, 4)
+
+
 def levels(epsilon: float) -> str:
-    """Return an ε in [0, 1] pixel units as 8-bit levels."""
-    return f"{LEVELS * epsilon:.1f}"
+    """Return an ε in [0, 1] pixel units as 8-bit levels, in words."""
+    return f"{in_levels(epsilon):.1f}"
 
 
 def number(value: float, form: str) -> str:

@@ -72,11 +72,21 @@ def test_every_chart_is_drawn_offline_without_an_error(site, root, browser):
 
 
 @pytest.mark.parametrize("width", [390, 768, 1280])
-def test_no_page_scrolls_sideways_and_what_is_wide_can_be_moved_by_keyboard(site, browser, width):
+def test_everything_fits_or_can_be_moved_by_keyboard(site, browser, width):
     hidden = """
         return [...document.querySelectorAll('.wide')]
           .filter(frame => frame.scrollWidth > frame.clientWidth)
           .map(frame => frame.outerHTML.slice(0, 100))
+    """
+    cut = """
+        return [...document.querySelectorAll('div.chart svg')].flatMap(svg => {
+          const room = svg.getBoundingClientRect();
+          return [...svg.querySelectorAll('text')].filter(text => {
+            const is = text.getBoundingClientRect();
+            return is.width && (is.left < room.left - 1 || is.right > room.right + 1
+              || is.top < room.top - 1 || is.bottom > room.bottom + 1);
+          }).map(text => [svg.closest('.chart').id, text.textContent]);
+        })
     """
     unreachable = """
         return [...document.querySelectorAll('.wide, pre')]
@@ -88,6 +98,7 @@ def test_no_page_scrolls_sideways_and_what_is_wide_can_be_moved_by_keyboard(site
     for page in pages(site):
         open_page(browser, page.as_uri(), width=width)
         assert browser.execute_script(WIDTH) <= 0, page.name
+        assert browser.execute_script(cut) == [], page.name
         # No column is hidden: a table fits or its rows are cards. The preview has no margins.
         assert is_preview(site) or browser.execute_script(hidden) == [], page.name
         # The page looks again whenever its size changes, a moment afterwards.
