@@ -21,7 +21,7 @@ PAIRS = 1000
 @test(
     "confusion structure",
     sentence="The share of the errors that the {pairs} commonest pairs of {nouns} contain, chosen "
-    "on one half of the groups of images and measured on the other, divided by the share that "
+    "on one half of the images and measured on the other, divided by the share that "
     "quasi-independence predicts,",
     clause="confusions follow a structure",
     sides=("above",),

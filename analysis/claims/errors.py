@@ -207,7 +207,7 @@ def none(evidence: Evidence, *, reason: Line) -> Finding:
 def several_repeats(evidence: Evidence, repeats: int) -> int:
     """Return the number of repeats. Raises ``NotTested`` for a single one."""
     if repeats < 2:
-        raise NotTested(ALONE if evidence.alone else f"needs two repeats, not {repeats}")
+        raise NotTested(ALONE if evidence.alone else f"needs two repeats, and has {repeats}")
     return repeats
 
 

@@ -55,8 +55,8 @@ class Finding:
             raise NotTested("too few images: the effect is not defined")
         if missing.mean() > _UNDEFINED:
             raise NotTested(
-                f"too few images: the effect is not defined in {int(missing.sum())} of "
-                f"{len(values) - 1} resamples"
+                f"too few images: the effect is not defined in {int(missing.sum()):,} of "
+                f"{len(values) - 1:,} resamples"
             )
         return cls(Replicates(float(values[0]), values[1:][~missing[1:]]), reported, reason)
 

@@ -126,7 +126,7 @@ def test_an_effect_without_a_value_or_with_too_few_is_not_tested(odd: float) -> 
     values[[5, 6]] = odd
     assert len(Finding.of(values).effect.drawn) == 1998
     values[7] = odd
-    with pytest.raises(NotTested, match="the effect is not defined in 3 of 2000 resamples"):
+    with pytest.raises(NotTested, match="the effect is not defined in 3 of 2,000 resamples"):
         Finding.of(values)
 
 
