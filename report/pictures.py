@@ -145,15 +145,16 @@ class Pictures:
         some = f"{count} of the {suspected:,} suspected labels, drawn at random."
         readers = " Readers saw neither label nor prediction." if self._readings else ""
         rules = {
-            "examples": f"For each of the {nouns} whose right predictions by the first network the "
-            "attack turns most often, the image with the median confidence under attack.",
+            "examples": f"Shown are the {nouns} with the most images that the attack turns from "
+            "right to wrong (first network); of each, the image with the median confidence under "
+            "attack.",
             "confusions": f"Images of the {commonest}, at most two of each: those with the median "
             "confidence.",
             "suspects": (some if suspected > len(rows) else "All suspected labels.") + readers,
             "worst": f"{count} error{'s' * (len(rows) > 1)}, drawn at random, of the slice with "
             f"the largest error, {self._slice}.",
-            "pairs": f"{count} of the images that the first network evaluates, drawn at random, "
-            "right and wrong ones alike.",
+            "pairs": f"{count} of the images that the first network evaluates were drawn at "
+            "random, right and wrong ones alike.",
         }
         return Markdown(safe(rules[name]))
 

@@ -68,8 +68,8 @@ IMAGE_TABLES: dict[str, pa.DataFrameSchema] = {
             "share": share("share of the errors that read a neighbour's label"),
             **ENDS,
             "chance": share("the same with neighbours exchanged within classes, mean"),
-            "chance_low": share("its 2.5 % quantile"),
-            "chance_high": share("its 97.5 % quantile"),
+            "chance_low": share("its 2.5% quantile"),
+            "chance_high": share("its 97.5% quantile"),
             "errors": count("errors on images with a neighbour of another label", 1),
         },
         unique=["errors"],
@@ -89,7 +89,7 @@ IMAGE_TABLES: dict[str, pa.DataFrameSchema] = {
             ),
         },
         unique=["index"],
-        about="what people saw who were shown neither label nor prediction, one row an image",
+        about="what readers saw who were shown neither label nor prediction, one row an image",
     ),
     "pictures": table(
         {
@@ -132,6 +132,6 @@ IMAGE_TABLES: dict[str, pa.DataFrameSchema] = {
             ),
         },
         unique=["readers", "kind"],
-        about="agreement of each two readers",
+        about="agreement of each pair of readers",
     ),
 }

@@ -233,9 +233,9 @@ RUN_TABLES: dict[str, pa.DataFrameSchema] = {
                 name: number(f"{about} over the images", missing=True)
                 for name, about in (
                     ("mean", "mean"),
-                    ("q05", "5 % quantile"),
+                    ("q05", "5% quantile"),
                     ("median", "median"),
-                    ("q95", "95 % quantile"),
+                    ("q95", "95% quantile"),
                 )
             },
             "images": count("images with a value; psnr has none if nothing changed"),

@@ -220,10 +220,15 @@ class ClaimNumbers:
                 return formats.between(one.value, one.low, one.high, self.record.unit)
         return ""
 
-    def below_zero(self, kind: str) -> bool:
-        """Return whether a number reported with the claim is negative."""
+    def side_of_zero(self, kind: str) -> int:
+        """Return −1 or 1 if a number reported with the claim is below or above zero.
+
+        0 if its interval contains zero.
+        """
         one = self._number(kind)
-        return one is not None and one.value < 0
+        if one is None or one.low is None or one.high is None or one.low <= 0 <= one.high:
+            return 0
+        return -1 if one.value < 0 else 1
 
     def has(self, kind: str) -> bool:
         """Return whether there is a number of a kind. Raises ``UserError`` if it is misspelt."""

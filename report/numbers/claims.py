@@ -86,10 +86,9 @@ class Claims(list[ClaimNumbers]):
 
     @property
     def untested(self) -> str:
-        """Return the claims without an effect, as words."""
-        return "; ".join(
-            claim.record.statement.rstrip(".") for claim in self if not claim.record.study.effect
-        )
+        """Return the claims without an effect, in quotation marks."""
+        left = [claim.record.statement for claim in self if not claim.record.study.effect]
+        return formats.listed([f"“{statement.rstrip('.')}”" for statement in left])
 
     @property
     def curve(self) -> ClaimNumbers | None:

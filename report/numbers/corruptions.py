@@ -19,7 +19,7 @@ STRENGTHS = {
 }
 _AT = {
     "noise": "a standard deviation of {:g}",
-    "blur": "a kernel of {:g} pixels",
+    "blur": "a standard deviation of {:g} pixels",
     "contrast": "a factor of {:g}",
     "brightness": "a factor of {:g}",
     "jpeg": "a quality of {:g}",

@@ -24,8 +24,7 @@ class StudyNumbers:
     def __init__(self, results: Results) -> None:
         study, record, runs = results.study, results.record, results.table("runs")
         self.name, self.paper, self.published = study.name, study.paper, results.published
-        cites = "; ".join(f"@{key}" for key in study.paper.cites)
-        self.cites = Markdown(f"[{cites}]" if cites else "")
+        self.cites = Markdown(listed([f"@{key}" for key in study.paper.cites]))
         self.original = _source(results)
         # The study that has another recipe, and whether its verdicts are known.
         self.companion, self.compared = study.companion or "", results.companion is not None
@@ -37,6 +36,7 @@ class StudyNumbers:
         self.split, self.clean = study.images.evaluate, Markdown(results.clean)
         every = self.split == "all"
         self.evaluated = "images" if every else f"images of the {self.split} split"
+        self.place = "data set" if every else f"{self.split} split"
         self.alone, self.trained, self.attacks = results.alone, study.trained, study.attacks
         self.classifier = "classifier" if self.alone else "network"
         self.layers = listed(record.layers)

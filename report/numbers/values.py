@@ -101,7 +101,7 @@ class Values:
         temperature = float(self.temperature)
         if abs(temperature - 1) < _NEARLY:
             return "about as confident as they should be"
-        return f"somewhat too {'confident' if temperature > 1 else 'unsure'}"
+        return f"somewhat {'over' if temperature > 1 else 'under'}confident"
 
     def error_when_keeping(self, share: float) -> str:
         """Return the error among the most confident predictions, by the share that is kept."""
@@ -141,18 +141,10 @@ class Values:
         trained = every.loc[TRAINED]
         text = "No map is zero everywhere"
         if trained["zero"]:
-            text = f"{formats.thousands(trained['zero'])} of {formats.thousands(trained['maps'])} "
-            text += "maps are zero everywhere and have no measures"
+            text = f"{_zero(rows, TRAINED)} of the maps are zero everywhere and have no measures"
         if RANDOM not in every.index or not every["zero"].any():
             return f"{text}." if trained["zero"] else ""
-        each = rows[(rows["weights"] == RANDOM) & (rows["class"] != ALL)].sort_values("share")
-        text += f"; with random weights {formats.per_cent(every.loc[RANDOM, 'share'])} are"
-        if not each["zero"].any():
-            return f"{text}."
-        ends = [
-            f"{formats.per_cent(row['share'])} for {row['class']}" for _, row in each.iterrows()
-        ]
-        return f"{text}, from {ends[0]} to {ends[-1]}."
+        return f"{text}; with random weights {_zero(rows, RANDOM)} are."
 
     def size(self, epsilon: float) -> str:
         """Return an ε in [0, 1] pixel units and in levels."""
@@ -253,3 +245,16 @@ def _range(shares: pd.Series) -> str:
     if shares.empty:
         return NOT_MEASURED
     return formats.fixed(100 * (shares.max() - shares.min()), ".1f")
+
+
+def _zero(rows: pd.DataFrame, weights: str) -> str:
+    """Return the share of maps that are zero everywhere, and the classes that have most and least.
+
+    ``rows`` has a share by class and for all of them.
+    """
+    rows = rows[rows["weights"] == weights].set_index("class")["share"]
+    each = rows.drop(ALL).dropna().sort_values(kind="stable")
+    if not each.any():
+        return formats.per_cent(rows[ALL])
+    ends = [f"{formats.per_cent(each.iloc[end])} for {each.index[end]}" for end in (0, -1)]
+    return f"{formats.per_cent(rows[ALL])} (from {ends[0]} to {ends[1]})"

@@ -98,10 +98,9 @@ class Whose:
             return ""
         least, most = slices.iloc[0], slices.iloc[-1]
         return (
-            f"Images whose {self.held_fixed} is {most['slice']} are misread in "
-            f"{formats.share_with_interval(most, 'error')} of cases, those whose "
-            f"{self.held_fixed} is {least['slice']} in "
-            f"{formats.share_with_interval(least, 'error')}."
+            f"Of the images with the {self.held_fixed} “{most['slice']}”, "
+            f"{formats.share_with_interval(most, 'error')} are misread, of those with "
+            f"“{least['slice']}” {formats.share_with_interval(least, 'error')}."
         )
 
     @property

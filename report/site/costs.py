@@ -55,7 +55,7 @@ class Costs:
     @property
     def files(self) -> str:
         """Return the number of files of one run."""
-        return f"{self.held:.0f}"
+        return f"{self.held:.3g}"
 
     @property
     def all_runs(self) -> str:
@@ -83,11 +83,11 @@ class Costs:
         rows = pd.read_csv(paths.scale())
         return page.table(
             {
-                "Runs": [f"{runs:,}" for runs in rows["runs"]],
-                "Taken over": [f"{value:.1f}" for value in rows["take"]],
-                "Opened": [f"{value:.2f}" for value in rows["open"]],
-                "Found to do": [f"{value:.3f}" for value in rows["to do"]],
+                "runs": [f"{runs:,}" for runs in rows["runs"]],
+                "taken over": [f"{value:.1f}" for value in rows["take"]],
+                "opened": [f"{value:.2f}" for value in rows["open"]],
+                "found to do": [f"{value:.3f}" for value in rows["to do"]],
                 "kB": [f"{value / 1000:.1f}" for value in rows["bytes"]],
-                "Files": [f"{value:.1f}" for value in rows["files"]],
+                "files": [f"{value:.1f}" for value in rows["files"]],
             }
         )

@@ -8,11 +8,13 @@ from typing import Any
 
 import pandera.pandas as pa
 
+from analysis.results.columns import LARGEST
 from analysis.results.derived_schemas import DERIVED_TABLES
 from analysis.results.schemas import RUN_TABLES
 from analysis.results.status import ANALYSES, wanted
 from analysis.results.store import Derived
 from report import page
+from report.numbers.formats import UNDEFINED, counted
 from report.page import Markdown
 from report.safe import safe
 from report.site.downloads import CLAIMS_CSV, FOLDER, archive_name, contents
@@ -21,12 +23,16 @@ from report.site.downloads import CLAIMS_CSV, FOLDER, archive_name, contents
 _DIGEST = re.compile(r"-[0-9a-f]+(?=\.parquet$)")
 # How each kind of check reads, by the name that pandera gives it.
 _RANGES: Mapping[str, Callable[[dict[str, Any]], str]] = {
-    "in_range": lambda check: f"{check['min_value']:.4g} to {check['max_value']:.4g}",
+    "in_range": lambda check: _between(check["min_value"], check["max_value"]),
     "greater_than_or_equal_to": lambda check: f"≥ {check['min_value']:g}",
     "greater_than": lambda check: f"> {check['min_value']:g}",
-    "isin": lambda check: ", ".join(map(str, check["allowed_values"])),
+    "isin": lambda check: ", ".join(str(value) or "empty" for value in check["allowed_values"]),
     "finite": lambda check: "finite",
 }
+
+
+def _between(low: float, high: float) -> str:
+    return "finite" if high >= LARGEST else f"{low:.4g} to {high:.4g}"
 
 
 def about_runs(derived: Derived) -> Markdown:
@@ -101,7 +107,11 @@ def files(derived: Derived) -> Markdown:
     return Markdown(
         _framed(
             [
-                {"file": Markdown(f"`{name}`"), "files": len(rows), "rows": f"{sum(rows):,}"}
+                {
+                    "file": Markdown(f"`{name}`"),
+                    "files": len(rows),
+                    "rows": UNDEFINED if name.endswith(".json") else f"{sum(rows):,}",
+                }
                 for name, rows in sorted(found.items())
             ]
         )
@@ -117,7 +127,7 @@ def downloads(derived: Derived) -> Markdown:
     ]
     for name, entry in derived.record.tables.items():
         about = DERIVED_TABLES[name].description
-        lines.append(f"- [{name}.csv]({folder}/{name}.csv): {about}; {entry.rows:,} rows.")
+        lines.append(f"- [{name}.csv]({folder}/{name}.csv): {about}; {counted(entry.rows, 'row')}.")
     return Markdown("\n".join(lines))
 
 

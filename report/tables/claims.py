@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from functools import partial
 
 from analysis.results.records import ClaimRecord, Verdict
 from report.numbers.claim import ClaimNumbers, effect_text, threshold
 from report.numbers.claims import Claims
 from report.numbers.findings import words
-from report.numbers.formats import fixed, mark, number
+from report.numbers.formats import UNDEFINED, fixed, mark, number
 from report.numbers.results import Results
 from report.page import Markdown, table
 from report.safe import safe
 
+# The largest possible effect by unit; ratios and standard deviations have none.
+_LARGEST = dict.fromkeys(("share", "difference of shares", "correlation", "AUROC"), 1.0)
 _WITH_BOTH: dict[Verdict, str] = {
     "holds": "holds with both",
     "does not hold": "holds with neither",
@@ -75,7 +78,9 @@ def verdicts(results: Results) -> Markdown:
             )
             row |= {"claimed": threshold(claim, short=True), "p": _p(effect.p)}
             row |= {"level": f"{100 * effect.level:.2g}%", "verdict": mark(judgement.verdict)}
-            row["detectable"] = "none" if effect.detectable is None else write(effect.detectable)
+            row["detectable"] = UNDEFINED
+            if effect.detectable and abs(effect.detectable) <= _LARGEST.get(claim.unit, math.inf):
+                row["detectable"] = write(effect.detectable)
             rows.append(row)
     return table(rows)
 

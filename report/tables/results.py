@@ -110,7 +110,7 @@ def suspects(results: Results) -> Markdown:
         found[row["label"]].append(f"{row['index']}{sign} ({row['predicted']})")
     return table(
         [
-            {"label": name, "suspects": len(each), "index (read as)": ", ".join(each)}
+            {"label": name, "listed": len(each), "index (read as)": ", ".join(each)}
             for name, each in found.items()
             if each
         ]

@@ -23,6 +23,9 @@ def numbers(studies: Sequence[Results], links: Mapping[str, str]) -> Markdown:
 
 def _row(results: Results, link: str | None) -> dict[str, str]:
     name, worst = safe(results.study.name), results.ranked.iloc[0]
+    # Digit 8, but not class cat.
+    noun = "" if results.noun == "class" else f"{results.noun} "
+    lowest = f"{noun}{worst['class']}"
     counts = [counted(int(results.accuracy["images"]), "image")]
     counts.append(f"{formats.thousands(len(results.classes))} classes")
     if results.study.predictions is None:
@@ -31,7 +34,7 @@ def _row(results: Results, link: str | None) -> dict[str, str]:
         "study": Markdown(f"[{name}]({link})" if link else name),
         "evaluated": _lines(counts),
         "accuracy": _over(formats.share_with_interval(results.accuracy)),
-        "worst class": _over(formats.share_with_interval(worst), worst["class"]),
+        "worst class": _over(formats.share_with_interval(worst), lowest),
         "calibration error": UNDEFINED,
         "under FGSM": UNDEFINED,
     }
