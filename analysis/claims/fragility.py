@@ -189,7 +189,8 @@ def connected_flips(
         ),
     )
     # Where nearly all flip, no image can be more fragile than another.
-    limited = f"{easy_share[0]:.1%} of the images that the others get right flip anyway"
+    like = "with equal margins " if margin == "fixed" else ""
+    limited = f"{easy_share[0]:.1%} of the images {like}that the others get right flip anyway"
     return replace(finding, limit=float(1 - easy_share[0]), limited=limited)
 
 

@@ -15,7 +15,7 @@ from analysis.study import Share
     "share recognised",
     sentence="The share of pairs of an image and the same under FGSM at ε = {epsilon} in which "
     "readers recognise the attacked one, 0.5 by guessing,",
-    clause="readers hardly recognise attacked images",
+    clause="readers hardly tell attacked images from clean ones",
     sides=("below",),
     effect="share recognised",
     unit="share",

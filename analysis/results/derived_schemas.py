@@ -138,7 +138,7 @@ DERIVED_TABLES: dict[str, pa.DataFrameSchema] = {
             "zero": count("maps that are zero everywhere"),
         },
         unique=["layer", "weights", "class"],
-        about="how many maps are zero everywhere, of every class and of each",
+        about="how many maps are zero everywhere, of each class and of all together",
     ),
     "similarities": table(
         {

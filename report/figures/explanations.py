@@ -184,7 +184,7 @@ def _boxes(rows: pd.DataFrame, *, height: float, left: float) -> list[alt.Chart]
     return [
         base.mark_rule(strokeWidth=1.2).encode(x=x("q05", alt.Axis(title=title)), x2="q95:Q"),
         base.mark_rule(strokeWidth=6).encode(x=x("q25"), x2="q75:Q"),
-        base.mark_point(**style.POINT, size=60, stroke="white", strokeWidth=1).encode(
+        base.mark_point(**style.POINT, size=36, stroke="white", strokeWidth=1).encode(
             x=x("q50"), shape=shape
         ),
     ]

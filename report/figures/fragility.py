@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import altair as alt
+import numpy as np
 import pandas as pd
 
 from analysis.results.schemas import ALL, FGSM, FGSM_NATIVE, PGD, RANDOM_SIGN
@@ -17,6 +18,8 @@ from report.numbers.formats import ATTACK_NAMES, counted, in_levels, levels, lis
 from report.numbers.results import Results
 
 _SIMILARITIES = {"ssim": "structural similarity", "psnr": "peak signal-to-noise in dB"}
+# Places of a name above and beneath its point, in pixels, the best first.
+_OFFSETS = (-11, 12, -25, 26)
 _LOOKS = {
     ATTACK_NAMES[FGSM]: (style.ORANGE, "circle", [1, 0]),
     ATTACK_NAMES[FGSM_NATIVE]: (style.PURPLE, "triangle-up", [8, 3]),
@@ -165,20 +168,15 @@ def connection(results: Results) -> Drawn:
     tips = tooltip("class", *((name, ".2%") for name in data.columns[1:]))
     base = alt.Chart(data).encode(tooltip=tips)
     rules = base.mark_rule(color=style.GREY, opacity=0.6)
-    # White on a dark disc, whatever the colours of the page; long names go above a small disc, or
-    # beneath it if its neighbour's is above.
+    # White on a dark disc, whatever the colours of the page; long names go next to a small disc.
     short = max(map(len, data["class"])) < 3
-    above = pd.Series(True, data.index) if short else _above(data)
     colour = style.DARK if short else style.BLUE
     disc = base.mark_point(**style.POINT, size=380 if short else 60, color=colour)
     label: dict[str, Any] = {"fontSize": style.FONT_SIZE}
     label |= {"fontWeight": "bold", "color": "white"} if short else {}
     names = [
-        alt.Chart(data[chosen])
-        .mark_text(dy=0 if short else dy, **label)
-        .encode(x=x, y=y, text="class:N", tooltip=tips)
-        for chosen, dy in ((above, -11), (~above, 12))
-        if chosen.any()
+        alt.Chart(rows).mark_text(dy=offset, **label).encode(x=x, y=y, text="class:N", tooltip=tips)
+        for offset, rows in data.groupby([0] * len(data) if short else _offsets(data))
     ]
     chart = alt.layer(
         rules.encode(x=alt.X("clean_low:Q", **across), x2="clean_high:Q", y=y),
@@ -197,20 +195,23 @@ def connection(results: Results) -> Drawn:
     return chart, data, text
 
 
-def _above(data: pd.DataFrame) -> pd.Series:
-    """Return which names go above their points, so that those of close ones do not meet."""
-    rows = data.sort_values("clean")
-    reach = rows[["clean", "attacked"]].max() - rows[["clean", "attacked"]].min()
-    above: dict[object, bool] = {}
-    for label, row in rows.iterrows():
-        close = [
-            other
-            for other in above
-            if row["clean"] - rows.at[other, "clean"] < 0.2 * reach["clean"]
-            and abs(row["attacked"] - rows.at[other, "attacked"]) < 0.08 * reach["attacked"]
-        ]
-        above[label] = not (close and above[close[-1]])
-    return pd.Series(above).reindex(data.index)
+def _offsets(data: pd.DataFrame) -> list[int]:
+    """Return how far each name is beneath its point, in pixels, so that few meet on a phone."""
+    points = data[["clean", "attacked"]]
+    x, y = ((points - points.min()) / (points.max() - points.min()) * (170, -250)).to_numpy().T
+    halves = 3.4 * data["class"].str.len().to_numpy()
+    found = np.zeros(len(data), dtype=int)
+    done: list[int] = []
+    for row in np.argsort(x):
+        others = np.flatnonzero(np.arange(len(data)) != row)
+        # The other points, and the names that have a place.
+        across = np.concatenate([abs(x[others] - x[row]) - 5, abs(x[done] - x[row]) - halves[done]])
+        down = np.concatenate([y[others], y[done] + found[done]])
+        close = across < halves[row]
+        met = [(close & (abs(down - y[row] - offset) < 13)).sum() for offset in _OFFSETS]
+        found[row] = _OFFSETS[int(np.argmin(met))]
+        done.append(int(row))
+    return found.tolist()
 
 
 @figure

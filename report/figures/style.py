@@ -111,5 +111,5 @@ def levels_axis(values: Iterable[float], *, gap: float = 0.0, title: str = _SIZE
         if not ticks or value - ticks[-1] > gap * max(values):
             ticks.append(value)
     units = f"[format(datum.value, '.1~f'), format(datum.value / {LEVELS}, '.3~g')]"
-    axis = alt.Axis(labelExpr=units, values=ticks, grid=False)
+    axis = alt.Axis(labelExpr=units, labelOverlap="greedy", values=ticks, grid=False)
     return alt.X("levels:Q", title=[title, "(beneath, in [0, 1] pixel units)"], axis=axis)

@@ -105,7 +105,8 @@ def _structure(facts: Facts) -> Words:
     share, chance = facts.share("share in the pairs"), facts.share("share in the pairs by chance")
     if share:
         fact = f"the {pairs} of {nouns} {hold} {share} of the errors"
-        fact += f", against {chance} by chance"
+        fact += f", against {chance} by chance, if chosen on one half of the images and counted on"
+        fact += " the other"
         short = f"{share} of errors in the {pairs}; {chance} by chance"
     else:
         fact = f"the {pairs} of {nouns} {hold} {facts.value} times the errors expected by chance"

@@ -9,6 +9,7 @@ import pandas as pd
 from analysis.results.schemas import (
     ALL,
     AS_GIVEN,
+    FGSM,
     LEVELS,
     PGD,
     RANDOM,
@@ -176,6 +177,22 @@ class Values:
         return self.attacked(attack, epsilon, quantity=quantity) != NOT_MEASURED
 
     @property
+    def rebound(self) -> str:
+        """Return where accuracy under FGSM is lowest, if the largest ε leaves clearly more."""
+        rows = self._results.estimates("accuracy", attack=FGSM)
+        rows = rows[rows["class"] == ALL].sort_values("epsilon")
+        if rows.empty:
+            return ""
+        lowest, last = rows.loc[rows["value"].idxmin()], rows.iloc[-1]
+        if last["low"] <= lowest["high"]:
+            return ""
+        return (
+            f"Under FGSM, accuracy is lowest at {self.size(lowest['epsilon'])}, "
+            f"{formats.per_cent(lowest['value'])}, and at {self.size(last['epsilon'])} it is "
+            f"{formats.per_cent(last['value'])} again: one large step can go too far."
+        )
+
+    @property
     def sample(self) -> str:
         """Return how many images PGD was run on, by ε if they differ, or nothing if it was not."""
         rows = self._results.estimates("accuracy", attack=PGD)
@@ -213,8 +230,12 @@ class Values:
     @property
     def changed(self) -> str:
         """Return how many tests were changed, as the start of a sentence."""
-        count = len(self._results.study.paper.changes)
-        return "One test was changed" if count == 1 else f"{count} tests were changed"
+        changed = [each.claim for each in self._results.study.paper.changes]
+        if len(changed) == 1:
+            return "One test was changed"
+        known = sum(self._results.record.claim(name).study.effect is not None for name in changed)
+        left = f", {known} of them with a verdict," if known < len(changed) else ""
+        return f"{len(changed)} tests{left} were changed"
 
     @property
     def macro(self) -> dict[str, str]:

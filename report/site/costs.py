@@ -63,8 +63,8 @@ class Costs:
         return f"{STUDIES * self.count:,}"
 
     @property
-    def core_days(self) -> str:
-        """Return the days that one core takes for all studies."""
+    def days(self) -> str:
+        """Return the days that all studies take, one run after another."""
         return f"{STUDIES * self.count * self.seconds / 86400:,.0f}"
 
     @property

@@ -23,9 +23,11 @@ from report.figures import (
     explorer,
     fragility,
     slices,
+    style,
     variants,
 )
 from report.figures.figure import Figure
+from report.numbers.formats import in_levels, levels
 from report.numbers.values import ENOUGH
 from tests.report.test_claims_in_words import EFFECT, variant
 
@@ -258,3 +260,21 @@ def test_the_explorer_begins_with_the_commonest_confusion_and_lists_every_choice
     assert len(chart["concat"]) == 6
     shares = drawn.data.groupby(["class", "attack", "levels"])["share"].sum()
     assert shares.to_numpy() == pytest.approx(np.ones(len(shares)), abs=2e-3)
+
+
+def test_an_axis_of_sizes_says_what_texts_say_and_drops_no_digit():
+    sizes = [0.0025, 0.01, 8 / 255]
+    rows = pd.DataFrame({"levels": [in_levels(size) for size in sizes], "y": 0})
+    drawn = svg(alt.Chart(rows).mark_point().encode(x=style.levels_axis(rows["levels"]), y="y"))
+    for size in sizes:
+        assert (
+            f">{levels(size).removesuffix('.0')}<" in drawn and f">{float(f'{size:.3g}')}<" in drawn
+        ), size
+
+
+def test_names_of_close_points_do_not_meet():
+    rows = pd.DataFrame({"clean": [0.1, 0.5, 0.51, 0.9], "attacked": [0.2, 0.8, 0.8, 0.9]})
+    first, one, other, last = fragility._offsets(rows.assign(**{"class": "longsleeve"}))
+    assert first == last == -11 and abs(one - other) >= 13
+    same = pd.DataFrame({"clean": [0.1, 0.1], "attacked": [0.2, 0.2], "class": "a b c"})
+    assert len(set(fragility._offsets(same))) == 1

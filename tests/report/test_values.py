@@ -8,6 +8,7 @@ import pytest
 from sklearn.metrics import recall_score
 
 from analysis.project.errors import UserError
+from analysis.results.schemas import ALL
 from analysis.results.store import Store
 from analysis.study import load
 from report.numbers.results import Results
@@ -130,3 +131,12 @@ def test_a_partial_study_says_how_many_runs_are_missing(papers):
     assert paper.study.basis == "60 images in 30 groups, 4 networks in 2 repeats"
     paper.study.runs = 2
     assert "plans 4 runs; the 2 of" in paper.section("details").replace("\\", "")
+
+
+def test_accuracy_that_rises_again_under_one_large_step_is_said(committed):
+    said = committed("clothing").value.rebound
+    rows = committed("clothing").results.estimates("accuracy", attack="fgsm")
+    rows = rows[rows["class"] == ALL].set_index("epsilon")["value"]
+    for epsilon in (rows.idxmin(), rows.index.max()):
+        assert f"{100 * rows[epsilon]:.1f}%" in said and f"{epsilon:g} (" in said
+    assert committed("demo").value.rebound == ""
