@@ -27,7 +27,7 @@ test: $(FULL)/ready  ## check style, imports, types and security, then run the w
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 stress: $(FULL)/ready  ## run the long forms of the tests, which take half an hour
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m slow --figures build/stress.csv
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m slow --figures=build/stress.csv
 
 benchmark: $(FULL)/ready  ## time how long a reader waits for the charts
 	$(BIN)/python -m pytest tests/report/site/benchmark_pages.py --benchmark-only
