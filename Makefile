@@ -26,7 +26,7 @@ test: $(FULL)/ready  ## check style, imports, types and security, then run the w
 	$(BIN)/zizmor --offline --quiet --persona pedantic .github
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
-stress: $(FULL)/ready  ## run the long forms of the tests, which take half an hour
+stress: $(FULL)/ready  ## run the long forms of the tests, which take a quarter of an hour
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m slow --figures=build/stress.csv
 
 benchmark: $(FULL)/ready  ## time how long a reader waits for the charts
