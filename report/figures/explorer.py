@@ -12,24 +12,20 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
-from analysis.results.schemas import FGSM, LEVELS, NONE, RANDOM_SIGN, SCALINGS
+from analysis.results.schemas import FGSM, LEVELS, NONE, SCALINGS
 from report.figures import style
-from report.figures.errors import complete
+from report.figures.confusions import ATTACKS, READINGS, commonest, confusions, levelled
 from report.figures.figure import Drawn, figure
 from report.figures.style import looks, tooltip
-from report.numbers.formats import ATTACK_NAMES, in_levels, listed, per_cent
+from report.numbers.formats import ATTACK_NAMES, listed, per_cent
 from report.numbers.results import Results
 from report.numbers.values import ENOUGH
 
-# The attacks that every image underwent at every ε.
-_ATTACKS = {attack: ATTACK_NAMES[attack] for attack in (FGSM, RANDOM_SIGN)}
 # Three charts in a row on a wide page, all of them on one screen.
 _WIDTH, _HEIGHT = 170, 180
 _LINE = 14
 _LEGEND = style.legend(1, orient="bottom")
-# About so many confusions of classes beyond the matrix, and so many of one class at most.
-_ROWS, _READINGS = 20_000, 10
-_KEYS = ["class", "predicted", "attack", "levels", "share"]
+_GRADIENT = alt.Legend(orient="bottom", format=style.PER_CENT, gradientLength=160)
 
 
 @figure
@@ -45,31 +41,6 @@ def explorer(results: Results) -> Drawn:
     return charts.together(), charts.confusions, text
 
 
-def _confusions(results: Results, attacks: tuple[str, ...], classes: list[str]) -> pd.DataFrame:
-    """Return the share of each class that is read as each other, by attack and ε."""
-    rows = results.rows("confusions", attack=attacks)
-    every = complete(rows[rows["label"].isin(classes)], classes)
-    every = every[every["label"].isin(rows["label"])]
-    return _levelled(every).rename(columns={"label": "class"})[_KEYS].round({"share": 4})
-
-
-def _commonest(results: Results, attacks: tuple[str, ...], matrix: pd.DataFrame) -> pd.DataFrame:
-    """Return the commonest confusions of each class, and all of those in the matrix."""
-    rows = results.rows("confusions", attack=attacks)
-    rows = rows[rows["label"] != rows["predicted"]]
-    sizes = len(rows[["attack", "epsilon"]].drop_duplicates())
-    most = min(_READINGS, max(2, _ROWS // (sizes * len(results.classes))))
-    rows = rows.sort_values("share", ascending=False, kind="stable")
-    rows = rows.groupby(["attack", "epsilon", "label"], sort=False).head(most)
-    found = _levelled(rows).rename(columns={"label": "class"})[_KEYS].round({"share": 4})
-    return pd.concat([matrix, found]).drop_duplicates(_KEYS[:-1], ignore_index=True)
-
-
-def _levelled(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return rows with the names of their attacks and with ε in levels."""
-    return rows.assign(attack=rows["attack"].replace(_ATTACKS), levels=in_levels(rows["epsilon"]))
-
-
 class _Charts:
     """Charts of one class, and the selection that all of them follow."""
 
@@ -78,9 +49,9 @@ class _Charts:
     def __init__(self, results: Results) -> None:
         self._results = results
         self._classes, left_out = results.confused
-        self.confusions = self._matrix_of = _confusions(results, self.attacks, self._classes)
+        self.confusions = self._matrix_of = confusions(results, self.attacks, self._classes)
         if left_out:
-            self.confusions = _commonest(results, self.attacks, self._matrix_of)
+            self.confusions = commonest(results, self.attacks, self._matrix_of)
         rows = self._matrix_of
         clean = rows[(rows["levels"] == 0) & (rows["attack"] == rows["attack"].iloc[0])]
         clean = clean[clean["class"] != clean["predicted"]]
@@ -140,9 +111,8 @@ class _Charts:
             ),
         )
         scale = alt.Scale(type="sqrt", scheme="blues", domain=[0, 1])
-        legend = alt.Legend(orient="bottom", format=style.PER_CENT, gradientLength=160)
         cells = base.mark_rect().encode(
-            color=alt.Color("share:Q", title=self._share, scale=scale, legend=legend),
+            color=alt.Color("share:Q", title=self._share, scale=scale, legend=_GRADIENT),
             tooltip=tooltip("class", "predicted", ("share", ".2%"), *self._sizes()),
         )
         # On cells, whose colours do not follow the page's.
@@ -179,7 +149,7 @@ class _Charts:
             share=rows["images"] / rows.groupby("predicted")["images"].transform("sum")
         )
         rows = rows[rows["label"] != rows["predicted"]].sort_values("share", ascending=False)
-        rows = rows.groupby("predicted", sort=False).head(_READINGS)
+        rows = rows.groupby("predicted", sort=False).head(READINGS)
         rows = rows.rename(columns={"predicted": "class"})[["class", "label", "share"]].round(4)
         return self._bars(
             self._of(rows),
@@ -241,7 +211,7 @@ class _Charts:
             "value:Q",
             title="share of the map",
             scale=alt.Scale(scheme="viridis", domain=[0, float(rows["value"].max())]),
-            legend=alt.Legend(orient="bottom", format=style.PER_CENT, gradientLength=160),
+            legend=_GRADIENT,
         )
         x, y = alt.X("column:O", axis=None), alt.Y("row:O", axis=None)
         tips = tooltip("class", "row", "column", ("value", ".2%"))
@@ -253,7 +223,7 @@ class _Charts:
 class _Attacked(_Charts):
     """The same with a confusion and an ε to choose, of networks that were attacked."""
 
-    attacks = tuple(_ATTACKS)
+    attacks = tuple(ATTACKS)
 
     def __init__(self, results: Results) -> None:
         super().__init__(results)
@@ -266,7 +236,7 @@ class _Attacked(_Charts):
         self._selections = [self._level, self._predicted, self._class]
         self._x = style.levels_axis(sizes, gap=0.18, title="ε in 8-bit levels")
         # Of attacks, the same in every chart.
-        names, colours = list(_ATTACKS.values()), [style.ORANGE, style.OCHRE]
+        names, colours = list(ATTACKS.values()), [style.ORANGE, style.OCHRE]
         self._colour = looks(alt.Color, "attack", names, colours, _LEGEND)
 
     @cached_property
@@ -311,8 +281,8 @@ class _Attacked(_Charts):
         return _titled(alt.layer(lines, points, self._here(self.confusions)), title)
 
     def _fragility(self) -> alt.LayerChart:
-        found = [self._results.estimates("accuracy", attack=attack) for attack in _ATTACKS]
-        rows = _levelled(pd.concat(found))
+        found = [self._results.estimates("accuracy", attack=attack) for attack in ATTACKS]
+        rows = levelled(pd.concat(found))
         rows = rows[rows["class"].isin(self._names)]
         rows = rows[["class", "attack", "levels", "value", "low", "high"]].round(5)
         y = alt.Y("value:Q", title="accuracy", scale=style.UNIT, axis=style.SHARES)

@@ -198,7 +198,8 @@ def connection(results: Results) -> Drawn:
 def _offsets(data: pd.DataFrame) -> list[int]:
     """Return how far each name is beneath its point, in pixels, so that few meet on a phone."""
     points = data[["clean", "attacked"]]
-    x, y = ((points - points.min()) / (points.max() - points.min()) * (170, -250)).to_numpy().T
+    reach = (points.max() - points.min()).replace(0, 1)
+    x, y = ((points - points.min()) / reach * (170, -250)).to_numpy().T
     halves = 3.4 * data["class"].str.len().to_numpy()
     found = np.zeros(len(data), dtype=int)
     done: list[int] = []

@@ -20,8 +20,7 @@ _ESTIMATE = (("value", ".2f"), ("low", ".2f"), ("high", ".2f"))
 def slices(results: Results) -> Drawn:
     """Return the error of each slice of the images, attribute by attribute."""
     rows, left_out = results.sliced
-    data = rows.round(6)
-    data = data.assign(named=data["attribute"] + ": " + data["slice"])
+    data = rows.round(6).assign(named=rows["attribute"] + ": " + rows["slice"])
     names = alt.Axis(labelLimit=260, ticks=False)
     numbers = ((name, ".2%") for name in ("error", "low", "high"))
     base = alt.Chart(data).encode(

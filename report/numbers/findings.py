@@ -98,10 +98,10 @@ def _ratio(facts: Facts) -> Words:
 
 
 def _structure(facts: Facts) -> Words:
-    pairs, nouns = f"{facts.parameters['pairs']} commonest pairs", facts.results.nouns
+    pairs, hold = f"{facts.parameters['pairs']} commonest pairs", "hold"
     if facts.parameters["pairs"] == 1:
-        pairs = "commonest pair"
-    hold = "holds" if facts.parameters["pairs"] == 1 else "hold"
+        pairs, hold = "commonest pair", "holds"
+    nouns = facts.results.nouns
     share, chance = facts.share("share in the pairs"), facts.share("share in the pairs by chance")
     if share:
         fact = f"the {pairs} of {nouns} {hold} {share} of the errors"
@@ -230,14 +230,12 @@ def _confident(facts: Facts) -> Words:
     surer = effect is not None and effect.high < EVEN
     as_sure = "surer than" if surer else "about as sure as"
     less = "less" if facts.effect > EVEN else "more"
+    fact = _capital(f"{errors} are {less} confident than right predictions{against}{after}")
     return Words(
         short,
         f"Predictions change confidently: {errors} are {as_sure} right predictions{against}{after}",
-        _capital(f"{errors} are {less} confident than right predictions{against}{after}"),
-        _whether(
-            _capital(f"{errors} are {less} confident than right predictions{against}{after}"),
-            f"the AUROC is below {facts.limit}",
-        ),
+        fact,
+        _whether(fact, f"the AUROC is below {facts.limit}"),
     )
 
 
